@@ -1,0 +1,1 @@
+"""The words everything else is said in; imports neither torch nor any other room."""

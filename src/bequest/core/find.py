@@ -1,0 +1,115 @@
+"""Finding things by name, without a registry.
+
+A method's name is its file and its family the folder; the same for models and tasks. A user's own
+is `module:Name`, imported from the working folder or wherever Python finds it.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from bequest.core.errors import Problem, RequestError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kind = Literal["models", "tasks", "methods"]
+
+_HOUSE = Path(__file__).parents[1]
+_ROOMS = {"models": "build/models", "tasks": "build/tasks", "methods": "methods"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A thing that can be named in a recipe: its module, family and one-line summary."""
+
+    name: str
+    module: str
+    family: str
+    summary: str
+
+
+@cache
+def known(kind: Kind) -> Mapping[str, Entry]:
+    """Everything built in of `kind`, by name; reads files, imports none of them."""
+    room = _HOUSE / _ROOMS[kind]
+    files = sorted(path for path in room.rglob("*.py") if not path.name.startswith("_"))
+    return MappingProxyType({path.stem: _entry(path, room) for path in files})
+
+
+def find(kind: Kind, name: str) -> Any:
+    """The class (for a user's model: any callable) that `name` stands for.
+
+    Raises:
+        RequestError: nothing is known by that name, or the user's module can't be imported.
+    """
+    if ":" in name:
+        return _users_own(name)
+    entry = known(kind).get(name)
+    if entry is None:
+        raise RequestError(unknown(kind, name))
+    module = importlib.import_module(entry.module)
+    return getattr(module, class_name(name))
+
+
+def unknown(kind: Kind, name: str) -> Problem:
+    """The problem of a name that nothing is known by."""
+    return Problem(
+        f"unknown {kind[:-1]} `{name}`",
+        f"known are {', '.join(known(kind))}, or your own as `module:Name`",
+        meant=did_you_mean(name, known(kind)),
+    )
+
+
+def class_name(name: str) -> str:
+    """The class in the file of `name`: `breast_cancer` is `BreastCancer`."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _entry(path: Path, room: Path) -> Entry:
+    inside = path.relative_to(_HOUSE).with_suffix("")
+    family = "" if path.parent == room else path.parent.name
+    docstring = ast.get_docstring(_class_node(path)) or ""
+    summary = docstring.strip().partition("\n")[0]
+    return Entry(path.stem, ".".join(("bequest", *inside.parts)), family, summary)
+
+
+def _class_node(path: Path) -> ast.ClassDef:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    wanted = class_name(path.stem)
+    return next(
+        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == wanted
+    )
+
+
+def _users_own(name: str) -> Any:
+    module_name, _, attribute = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # noqa: BLE001 — a user's module may fail in any way
+        raise RequestError(
+            Problem(
+                f"`{module_name}` can't be imported: {type(error).__name__}: {error}",
+                "it must be a module in the working folder or an installed package",
+            )
+        ) from error
+    if not hasattr(module, attribute):
+        names = [word for word in vars(module) if not word.startswith("_")]
+        raise RequestError(
+            Problem(
+                f"`{module_name}` has no `{attribute}`",
+                f"it has {', '.join(names)}" if names else "",
+                meant=did_you_mean(attribute, names),
+            )
+        )
+    return getattr(module, attribute)

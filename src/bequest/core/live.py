@@ -1,0 +1,120 @@
+"""What a live model, a live task and a batch are to the rest of the house.
+
+Models answer and tasks ask by *protocol*: a short list of questions, each with fixed shapes.
+A model that `answers` "logits" has a method `logits`, and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from bequest.core.outcomes import Outcomes
+
+Purpose = Literal["learn", "retain", "forget", "source", "target", "probe"]
+SplitName = Literal["train", "validation", "test"]
+
+PROTOCOLS: Mapping[str, str] = {
+    "logits": "one unnormalised score per label for each input: [batch, labels]",
+    "embed": "one vector for each input: [batch, width]",
+    "complete": "text continued from a prompt",
+    "logprob": "log-probability of each token of a text given what stands before it",
+    "segment": "one score per label and pixel: [batch, labels, height, width]",
+    "hazard": "one risk per time interval: [batch, intervals]",
+    "trace": "probability that a student's next answer is right: [batch, steps]",
+    "act": "an action for an observation",
+    "draw": "an image for a prompt",
+}
+
+
+class Batch(NamedTuple):
+    """Some samples of a task.
+
+    ids: content ids, int64 [batch]; inputs: tensor [batch, …]; targets: int64 [batch] or None.
+    """
+
+    ids: torch.Tensor
+    inputs: Any
+    targets: Any
+
+
+class Model(Protocol):
+    """Something that answers.
+
+    module: what can be trained, copied and saved; its parameters are the model's.
+    answers: the protocols it has a method for.
+    labels: names of what its logits stand for, in their order; empty when it gives no logits.
+
+    Two methods are optional: `for_task(name) -> Model` (masks, heads, experts) and
+    `adapt(unlabelled) -> Model` (adaptation to unlabelled test inputs, a tensor [n, …]).
+    """
+
+    module: torch.nn.Module
+
+    @property
+    def answers(self) -> Collection[str]: ...
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
+class Inputs(Protocol):
+    """Inputs of one split: an array, or anything that fetches rows on demand."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any) -> NDArray[Any]: ...
+
+
+@dataclass(frozen=True)
+class Split:
+    """One side of a task's data; all parts have one entry per sample.
+
+    inputs: float32 (used as it is) or uint8 (divided by 255 when a batch is made), [n, …].
+    targets: int64 indices into the task's labels, or None for unlabelled data.
+    ids: content ids, int64, unique within the task.
+    unit, group: what intervals resample, and names for worst-group metrics; None: the sample, none.
+    """
+
+    inputs: Inputs
+    targets: NDArray[np.int64] | None
+    ids: NDArray[np.int64]
+    unit: NDArray[np.int64] | None = None
+    group: NDArray[np.str_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Task(Protocol):
+    """Data in three splits, the question put to a model, and what is recorded of each answer.
+
+    kind: what the inputs are: "image" [channels, height, width], "features" [width], "text" …
+    shape: shape of one input.
+    fingerprint: hex digest of content ids, labels and preprocessing.
+    notes: what a user should know about the data, such as duplicates that were left out.
+    """
+
+    name: str
+    purpose: Purpose
+    asks: str
+    kind: str
+    shape: tuple[int, ...]
+    labels: tuple[str, ...]
+    splits: Mapping[SplitName, Split]
+    fingerprint: str
+    notes: tuple[str, ...]
+
+    def record(self, model: Model, batch_size: int) -> Outcomes:
+        """Put the question to `model` on the test split and record every answer."""
+        ...

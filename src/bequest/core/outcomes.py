@@ -1,0 +1,51 @@
+"""What is recorded of each sample at one stage; every metric derives from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The answers of one model on the test samples of one task.
+
+    All arrays have one entry per sample.
+
+    sample: content ids, unique unless `draw` says how often a sample was asked.
+    columns: what the task records, by name (`correct`, `nll`, `confidence` …); float or integer.
+    unit: what intervals resample (student, document, patient); the sample itself when None.
+    group: a name per sample for worst-group metrics; None when the task has no groups.
+    draw: number of the repeated ask of the same sample; 0 everywhere when None.
+    """
+
+    sample: NDArray[np.int64]
+    columns: Mapping[str, NDArray[Any]]
+    unit: NDArray[np.int64] | None = None
+    group: NDArray[np.str_] | None = None
+    draw: NDArray[np.int32] | None = None
+    labels: tuple[str, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        parts = {**self.columns, "unit": self.unit, "group": self.group, "draw": self.draw}
+        for name, values in parts.items():
+            if values is not None and len(values) != len(self.sample):
+                raise ValueError(
+                    f"outcomes: column {name} has {len(values)} entries, "
+                    f"but there are {len(self.sample)} samples"
+                )
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    @property
+    def units(self) -> NDArray[np.int64]:
+        """What intervals resample: one id per sample, equal for samples of the same unit."""
+        return self.sample if self.unit is None else self.unit

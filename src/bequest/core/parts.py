@@ -1,0 +1,126 @@
+"""What a recipe names: models, tasks and methods as typed, checked, torch-free descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bequest.core.live import Purpose  # noqa: TC001 — pydantic reads it
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from bequest.core.errors import Problem
+    from bequest.core.live import Model, Task
+    from bequest.core.stage import Stage
+    from bequest.transfer.bench import Bench
+
+
+class Part(BaseModel):
+    """Base of everything a recipe names with `use:`; fields are the part's settings."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+    )
+
+    def check(self) -> list[Problem]:
+        """Mistakes that can be seen without torch or the whole data: missing files, columns …
+
+        The field of each problem is relative to this part.
+        """
+        return []
+
+
+class ModelSpec(Part):
+    """Base of models; a model's name is its file in `build/models/`.
+
+    answers: protocols the built model has a method for.
+    takes: kinds of input it can be given; empty means any.
+    """
+
+    answers: ClassVar[Collection[str]] = frozenset({"logits"})
+    takes: ClassVar[Collection[str]] = frozenset()
+
+    def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Model:
+        """The live model for inputs of `shape` (one sample) and `kind`, answering for `labels`.
+
+        New weights are drawn from torch's global generator, which the caller has seeded.
+
+        Raises:
+            RequestError: the model can't be had, or can't take such inputs or labels.
+        """
+        raise NotImplementedError
+
+
+class TaskSpec(Part):
+    """Base of tasks; a task's name is its file in `build/tasks/`."""
+
+    asks: ClassVar[str] = "logits"
+    kind: ClassVar[str] = "features"
+
+    purpose: Purpose = Field("learn", description="What the transfer is to do with this task.")
+
+    def load(self, name: str) -> Task:
+        """Read the data and split it; `name` is the task's name in the recipe.
+
+        Raises:
+            RequestError: the data can't be used; says which file, line or column.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Role:
+    """A model a method works on.
+
+    about: one line for people; answers: the protocol it must answer ("" for any);
+    many: the role holds a list of models; learns: its weights are changed.
+    """
+
+    about: str
+    answers: str = "logits"
+    many: bool = False
+    learns: bool = False
+
+
+@dataclass(frozen=True)
+class Requires:
+    """What a method needs of its surroundings; checked before anything runs.
+
+    optimizer: name of the only optimiser its mathematics holds for ("" for any).
+    validation: the learnt tasks must have a validation split.
+    purposes: purposes at least one task of the step must have.
+    """
+
+    optimizer: str = ""
+    validation: bool = False
+    purposes: Sequence[str] = ("learn",)
+
+
+class Method(Part):
+    """Base of methods; a method's name is its file in `methods/<family>/`, its fields are its
+    hyper-parameters, and the first line of its docstring is its summary.
+
+    roles: the models it works on, by role.
+    fit_defaults: fit settings that differ from the general ones, as a recipe would write them.
+    requires: what it needs of its surroundings.
+    status: "faithful", or "reconstruction" where no claim of accuracy is made.
+    source: the publication.
+    """
+
+    roles: ClassVar[Mapping[str, Role]] = {"student": Role("the model that learns", learns=True)}
+    fit_defaults: ClassVar[Mapping[str, Any]] = {}
+    requires: ClassVar[Requires] = Requires()
+    status: ClassVar[str] = "faithful"
+    source: ClassVar[str] = ""
+
+    def transfer(self, bench: Bench) -> Iterator[Stage]:
+        """Turn the models and tasks on the bench into stages.
+
+        Never measures itself, writes no file, prints nothing; what costs, draws random numbers or
+        talks to a service goes through the bench.
+        """
+        raise NotImplementedError

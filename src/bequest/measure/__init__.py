@@ -1,0 +1,1 @@
+"""Metrics, the transfer matrix, intervals and the gate; numpy only."""

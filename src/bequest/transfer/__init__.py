@@ -1,0 +1,1 @@
+"""The workbench methods work on: fit, remember, streams of batches."""

@@ -1,3 +1,66 @@
-"""bequest — move what models know, and prove what moved."""
+"""bequest — move what models know, and prove what moved.
+
+    import bequest
+
+    run = bequest.run("quickstart")
+    run.matrix          # a table in a notebook
+    run.verdict.passed  # what the recipe's gate says
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "BequestError": "bequest.core.errors",
+    "Method": "bequest.core.parts",
+    "ModelSpec": "bequest.core.parts",
+    "Outcomes": "bequest.core.outcomes",
+    "Problem": "bequest.core.errors",
+    "RequestError": "bequest.core.errors",
+    "Requires": "bequest.core.parts",
+    "Role": "bequest.core.parts",
+    "Run": "bequest.runner.result",
+    "RunError": "bequest.core.errors",
+    "Stage": "bequest.core.stage",
+    "TaskSpec": "bequest.core.parts",
+    "run": "bequest.runner.whole",
+}
+
+if TYPE_CHECKING:
+    from bequest.core.errors import BequestError, Problem, RequestError, RunError
+    from bequest.core.outcomes import Outcomes
+    from bequest.core.parts import Method, ModelSpec, Requires, Role, TaskSpec
+    from bequest.core.stage import Stage
+    from bequest.runner.result import Run
+    from bequest.runner.whole import run
+
+__all__ = [
+    "BequestError",
+    "Method",
+    "ModelSpec",
+    "Outcomes",
+    "Problem",
+    "RequestError",
+    "Requires",
+    "Role",
+    "Run",
+    "RunError",
+    "Stage",
+    "TaskSpec",
+    "__version__",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'bequest' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=64)]
-Reference = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)?$")
-]
+NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
+REFERENCE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)?$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
+Reference = Annotated[str, StringConstraints(pattern=REFERENCE_PATTERN)]
 
 
 class Closed(BaseModel):
@@ -29,9 +30,9 @@ class OptimizerSettings(Closed):
     lr: float = Field(1e-3, gt=0, description="Learning rate at its highest.")
     weight_decay: float = Field(0.0, ge=0, description="Decay of weights per step, times lr.")
     momentum: float = Field(0.0, ge=0, lt=1, description="Momentum; read by sgd only.")
-    betas: tuple[
-        Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]
-    ] = Field((0.9, 0.999), description="Decay of both running averages; read by adam and adamw.")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.9, 0.999), description="Decay of both running averages; read by adam and adamw."
+    )
 
 
 class FitSettings(Closed):
@@ -73,6 +74,9 @@ class Recipe(Closed):
 
     schema_: Literal[1] = Field(1, alias="schema", description="Version of the recipe format.")
     title: str = Field("", max_length=200, description="One line for people.")
+    extend: str | None = Field(
+        None, description="The recipe this one is laid upon: a path, or a built-in name."
+    )
     models: dict[Name, dict[str, Any]] = Field(
         min_length=1, description="Models by name, each with `use:` and its settings."
     )

@@ -1,0 +1,5 @@
+"""`python -m bequest`."""
+
+from bequest.cli import main
+
+main()

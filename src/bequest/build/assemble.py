@@ -1,0 +1,82 @@
+"""From samples to a live task: sides, preparation on the training side, fingerprint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bequest.build.classification import Classification, fingerprint
+from bequest.build.splitting import content_ids, divide
+from bequest.core.live import Split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from bequest.build.settings import SplitSettings
+    from bequest.build.splitting import Pool
+    from bequest.core.live import Inputs, SplitName
+
+    Sides = Mapping[SplitName, NDArray[np.int64]]
+    Prepared = tuple[Mapping[SplitName, Inputs], Mapping[str, Any]]
+
+
+def assemble(
+    settings: SplitSettings,
+    name: str,
+    kind: str,
+    labels: tuple[str, ...],
+    pool: Pool,
+    prepare: Callable[[Sides], Prepared],
+    notes: Sequence[str] = (),
+) -> Classification:
+    """The live task of the samples in `pool`.
+
+    prepare: from the rows of each side to its inputs, and a JSON-like account of what was done
+        to them, which becomes part of the fingerprint.
+
+    Raises:
+        RequestError: a side would be empty.
+    """
+    sides, found = divide(pool, settings)
+    inputs, done = prepare(sides)
+    splits = {side: _split(pool, rows, inputs[side]) for side, rows in sides.items()}
+    return Classification(
+        name=name,
+        purpose=settings.purpose,
+        kind=kind,
+        shape=tuple(inputs["train"].shape[1:]),
+        labels=labels,
+        splits=splits,
+        fingerprint=fingerprint(labels, splits, {"kind": kind, **done}),
+        notes=(*notes, *found, *_untrained(pool.targets, sides, labels)),
+    )
+
+
+def standardized(matrix: NDArray[np.float64], sides: Sides, wanted: bool) -> Prepared:
+    """Features [n, width] of each side in float32, with mean 0 and deviation 1 in training."""
+    train = matrix[sides["train"]]
+    mean, std = train.mean(axis=0), train.std(axis=0)
+    std = np.where(std > 0, std, 1.0)  # a constant feature becomes 0
+    if not wanted:
+        mean, std = np.zeros_like(mean), np.ones_like(std)
+    inputs = {
+        side: ((matrix[rows] - mean) / std).astype(np.float32) for side, rows in sides.items()
+    }
+    return inputs, {"mean": mean.tolist(), "std": std.tolist()}
+
+
+def _split(pool: Pool, rows: NDArray[np.int64], inputs: Inputs) -> Split:
+    if pool.group is None:
+        return Split(inputs, pool.targets[rows], pool.ids[rows])
+    group = pool.group[rows]
+    unit = content_ids(name.encode() for name in group.tolist())
+    return Split(inputs, pool.targets[rows], pool.ids[rows], unit, group)
+
+
+def _untrained(targets: NDArray[np.int64], sides: Sides, labels: tuple[str, ...]) -> list[str]:
+    absent = sorted(set(range(len(labels))) - set(targets[sides["train"]].tolist()))
+    names = ", ".join(f"`{labels[index]}`" for index in absent)
+    return [f"no training sample has the label {names}"] if absent else []

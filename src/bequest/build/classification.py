@@ -1,0 +1,152 @@
+"""Tasks that ask for logits: which of some labels an input has."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bequest.build.model import align
+from bequest.core.errors import Problem, RequestError
+from bequest.core.outcomes import Outcomes
+from bequest.lazy import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from bequest.build.model import AnswersLogits
+    from bequest.core.live import Model, Purpose, Split, SplitName
+
+_DTYPES = {
+    "correct": np.uint8,
+    "nll": np.float32,
+    "confidence": np.float32,
+    "predicted": np.int32,
+    "label": np.int32,
+}
+
+
+@dataclass(eq=False)
+class Classification:
+    """A live task that asks which of `labels` an input has; see `core.live.Task`.
+
+    preprocessing: what was done to the raw data, JSON-like; part of the fingerprint.
+    """
+
+    name: str
+    purpose: Purpose
+    kind: str
+    shape: tuple[int, ...]
+    labels: tuple[str, ...]
+    splits: Mapping[SplitName, Split]
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+    asks: str = "logits"
+
+    def record(self, model: Model, batch_size: int) -> Outcomes:
+        """Every answer of `model` on the test split, on the device its parameters are on.
+
+        Columns: `correct` (0 or 1), `nll` (nats), `confidence` (probability of the predicted
+        label), `predicted` and `label` (indices into `labels`). A model that can adapt is given
+        all test inputs, without labels, first.
+
+        Raises:
+            RequestError: the model doesn't know all labels of the task.
+        """
+        test = self.splits["test"]
+        if hasattr(model, "adapt"):
+            inputs = to_tensor(test.inputs[:]).to(_device(model.module))
+            model = model.adapt(inputs)
+        scorer = align(model, self.labels)
+        starts = range(0, len(test), batch_size)
+        with _answering(scorer.module):
+            parts = [_scores(scorer, test, slice(at, at + batch_size)) for at in starts]
+        columns = {
+            name: np.concatenate([part[name] for part in parts]).astype(dtype)
+            for name, dtype in _DTYPES.items()
+        }
+        return Outcomes(test.ids, columns, test.unit, test.group, labels=self.labels)
+
+
+def to_tensor(inputs: NDArray[Any]) -> torch.Tensor:
+    """Inputs as a model takes them: float32; uint8 is divided by 255."""
+    whole = np.ascontiguousarray(inputs)
+    tensor = torch.from_numpy(whole if whole.flags.writeable else whole.copy())
+    return tensor.float().div_(255) if tensor.dtype == torch.uint8 else tensor.float()
+
+
+def label_space(names: Iterable[str]) -> tuple[str, ...]:
+    """Distinct names in natural order: "2" before "10".
+
+    Raises:
+        RequestError: there are fewer than two.
+    """
+    space = tuple(sorted(set(names), key=natural))
+    if len(space) < 2:
+        what = f"all samples have the label `{space[0]}`" if space else "no sample has a label"
+        raise RequestError(Problem(what, "a task needs at least two labels"))
+    return space
+
+
+def fingerprint(
+    labels: tuple[str, ...], splits: Mapping[SplitName, Split], preprocessing: Mapping[str, Any]
+) -> str:
+    """Hex digest of labels, preprocessing, and the samples of each split in their order."""
+    digest = hashlib.sha256(json.dumps([labels, preprocessing], sort_keys=True).encode())
+    for name, split in sorted(splits.items()):
+        digest.update(f"{name} {len(split)}".encode())
+        digest.update(split.ids.tobytes())
+        digest.update(b"" if split.targets is None else split.targets.tobytes())
+    return digest.hexdigest()
+
+
+def natural(name: str) -> tuple[list[tuple[int, str, str]], str]:
+    """A key that sorts names as people do: "2" before "10", digits before letters."""
+    return [_rank(part) for part in re.findall(r"[0-9]+|[^0-9]+", name)], name
+
+
+@contextmanager
+def _answering(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; every part gets its own mode back."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def _scores(model: AnswersLogits, split: Split, rows: slice) -> dict[str, NDArray[Any]]:
+    inputs = to_tensor(split.inputs[rows]).to(_device(model.module))
+    log_probability = model.logits(inputs).float().log_softmax(dim=1).cpu()  # [batch, labels]
+    target = torch.from_numpy(np.array(split.targets)[rows])
+    highest, predicted = log_probability.max(dim=1)
+    return {
+        "correct": (predicted == target).numpy(),
+        "nll": -log_probability.gather(1, target[:, None])[:, 0].numpy(),
+        "confidence": highest.exp().numpy(),
+        "predicted": predicted.numpy(),
+        "label": target.numpy(),
+    }
+
+
+def _device(module: torch.nn.Module) -> torch.device:
+    return next((weight.device for weight in module.parameters()), torch.device("cpu"))
+
+
+def _rank(part: str) -> tuple[int, str, str]:
+    """Digits by length, then as text, so that no number is too long."""
+    if not re.match("[0-9]", part):
+        return sys.maxsize, part, part
+    digits = part.lstrip("0")
+    return len(digits), digits, part

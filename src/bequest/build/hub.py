@@ -1,0 +1,174 @@
+"""Hugging Face data sets as tasks."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from bequest.build.classification import label_space
+from bequest.build.paths import located
+from bequest.build.pictures import picture_task, read_pictures
+from bequest.build.splitting import SIDES, TRAIN, Pool
+from bequest.build.tabular import MOST_WORDS, column_group, column_words, table_task
+from bequest.core.errors import Problem, RequestError, did_you_mean
+from bequest.lazy import datasets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from bequest.build.classification import Classification
+    from bequest.build.tasks.dataset import Dataset
+
+_SIDE_OF = {name: index for index, name in enumerate(SIDES)} | {"val": 1, "valid": 1, "dev": 1}
+_ON_DISK = ("dataset_dict.json", "state.json")
+
+
+def dataset_task(settings: Dataset, name: str) -> Classification:
+    """The task of a data set with a column of images, or with columns of numbers and words.
+
+    Raises:
+        RequestError: it can't be had, or has no usable columns.
+    """
+    with _quiet():
+        splits = _fetched(settings)
+    sides, notes = _by_side(splits)
+    first = next(iter(sides.values()))
+    problems = settings.column_problems(first.column_names)
+    if settings.image and settings.image not in first.column_names:
+        near = did_you_mean(settings.image, first.column_names)
+        problems.append(Problem(f"there is no column `{settings.image}`", "", ("image",), near))
+    if problems:
+        raise RequestError(problems)
+    image = settings.image or _image_column(first, settings)
+    if image is not None:
+        return _picture_task(settings, name, sides, image, notes)
+    _refuse_text(first, settings)
+    tables = {side: _table(rows, settings.label) for side, rows in sides.items()}
+    return table_task(settings, name, tables, notes)
+
+
+class _Encoded:
+    """The undecoded pictures of a column, over all sides."""
+
+    def __init__(self, parts: list[Any], column: str, rows: list[tuple[int, int]]) -> None:
+        self._parts, self._column, self._rows = parts, column, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int, /) -> Path | bytes:
+        part, row = self._rows[index]
+        encoded = self._parts[part][row][self._column] or {}
+        return encoded.get("bytes") or located(encoded.get("path") or "")
+
+
+def _picture_task(
+    settings: Dataset, name: str, sides: Mapping[int, Any], image: str, notes: list[str]
+) -> Classification:
+    plain = datasets.Image(decode=False)
+    parts = [rows.cast_column(image, plain) for rows in sides.values()]
+    words = [column for column in (settings.label, settings.group_column) if column]
+    told = pa.concat_tables(
+        [_table(rows.select_columns(words), settings.label) for rows in sides.values()]
+    )
+    names, codes = column_words(told[settings.label])
+    known = np.flatnonzero(codes >= 0)
+    if len(known) < len(codes):
+        notes = [*notes, f"{len(codes) - len(known)} samples without a label were left out"]
+    labels = label_space(names)
+    order = np.array([labels.index(word) for word in names], np.int64)
+    side = np.repeat(np.array(list(sides), np.int8), [len(rows) for rows in parts])
+    places = [(part, row) for part, rows in enumerate(parts) for row in range(len(rows))]
+    sources = _Encoded(parts, image, [places[row] for row in known])
+    ids, pictures = read_pictures(sources, settings)
+    group = column_group(told, settings)
+    pool = Pool(ids, order[codes[known]], side[known], None if group is None else group[known])
+    return picture_task(settings, name, labels, pool, pictures, notes)
+
+
+def _fetched(settings: Dataset) -> Any:
+    place = located(settings.path)
+    try:
+        if any((place / name).is_file() for name in _ON_DISK):
+            return datasets.load_from_disk(str(place))
+        source = str(place) if place.is_dir() else settings.path
+        return datasets.load_dataset(source, settings.name)
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0]
+        raise RequestError(
+            Problem(
+                f"`{settings.path}` can't be loaded: {type(error).__name__}: {first}",
+                "without a network only local folders and data sets in the cache work",
+                ("path",),
+            )
+        ) from error
+
+
+def _by_side(splits: Any) -> tuple[dict[int, Any], list[str]]:
+    """The rows of each side, and a note on splits that stand for none."""
+    if not isinstance(splits, dict):
+        return {TRAIN: splits}, []
+    if len(splits) == 1:
+        return {TRAIN: next(iter(splits.values()))}, []
+    sides = {_SIDE_OF[name]: rows for name, rows in splits.items() if name in _SIDE_OF}
+    if TRAIN not in sides:
+        what = f"there is no split `train`; there are {', '.join(splits)}"
+        raise RequestError(Problem(what, field=("path",)))
+    unused = [name for name in splits if name not in _SIDE_OF]
+    return sides, [f"split {', '.join(unused)} was not used"] if unused else []
+
+
+def _image_column(rows: Any, settings: Dataset) -> str | None:
+    if settings.features is not None:
+        return None
+    columns = [name for name, kind in rows.features.items() if isinstance(kind, datasets.Image)]
+    if len(columns) > 1:
+        what = f"there are several columns of images: {', '.join(columns)}"
+        raise RequestError(Problem(what, "name one", ("image",)))
+    return next(iter(columns), None)
+
+
+def _refuse_text(rows: Any, settings: Dataset) -> None:
+    texts = [
+        column
+        for column in settings.feature_columns(rows.column_names)
+        if getattr(rows.features[column], "dtype", "") in ("string", "large_string")
+        and len(rows.unique(column)) > MOST_WORDS
+    ]
+    if texts:
+        raise RequestError(
+            Problem(
+                f"{', '.join(f'`{column}`' for column in texts)} holds text, "
+                "and tasks on text are not supported yet",
+                "name columns of numbers in `features`, or a column of images in `image`",
+                ("features",),
+            )
+        )
+
+
+def _table(rows: Any, label: str) -> Any:
+    """All rows as a pyarrow table, with the names of its labels instead of their numbers."""
+    table = rows.with_format("arrow")[:]
+    kind = rows.features[label]
+    if not isinstance(kind, datasets.ClassLabel):
+        return table
+    codes = table[label].to_numpy()
+    known = [kind.names[int(code)] if code >= 0 else None for code in codes]
+    place = table.column_names.index(label)
+    return table.set_column(place, label, pa.array(known, pa.string()))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps progress bars off the terminal, and only meanwhile."""
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()

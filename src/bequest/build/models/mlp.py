@@ -1,0 +1,38 @@
+"""A multilayer perceptron."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import prod
+from typing import Annotated
+
+from pydantic import Field
+
+from bequest.build.model import Classifier
+from bequest.core.parts import ModelSpec
+from bequest.lazy import torch
+
+Width = Annotated[int, Field(ge=1, le=65_536)]
+
+
+class Mlp(ModelSpec):
+    """Dense layers with ReLU between them, over the flattened input of any kind and shape."""
+
+    hidden: tuple[Width, ...] = Field(
+        (64, 64), max_length=64, description="Width of each hidden layer; empty: a linear model."
+    )
+    bias: bool = Field(True, description="Whether the layers have biases.")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="Share of hidden values dropped while training."
+    )
+
+    def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Classifier:
+        """New weights for inputs of any `shape`."""
+        nn = torch.nn
+        layers: list[torch.nn.Module] = [nn.Flatten()]
+        widths = (prod(shape), *self.hidden)
+        for width, following in pairwise(widths):
+            layers += [nn.Linear(width, following, bias=self.bias), nn.ReLU()]
+            layers += [nn.Dropout(self.dropout)] if self.dropout else []
+        layers.append(nn.Linear(widths[-1], len(labels), bias=self.bias))
+        return Classifier(nn.Sequential(*layers), labels)

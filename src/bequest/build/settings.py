@@ -1,0 +1,129 @@
+"""Settings that several tasks share; torch- and numpy-free."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from bequest.build.paths import not_a_file
+from bequest.core.errors import Problem, RequestError, did_you_mean
+from bequest.core.parts import TaskSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class SplitSettings(TaskSpec):
+    """How samples are put on three sides; where the data brings a side, that one is taken."""
+
+    validation: float = Field(
+        0.1, ge=0, lt=1, description="Share of the samples for validation; 0 for no such split."
+    )
+    test: float = Field(0.2, gt=0, lt=1, description="Share of the samples for the test.")
+    split_seed: int = Field(0, ge=0, lt=2**31, description="Another seed gives other sides.")
+
+    def check(self) -> list[Problem]:
+        """Shares leave something to train on."""
+        if self.validation + self.test < 1:
+            return []
+        what = f"validation {self.validation} and test {self.test} leave nothing to train on"
+        return [Problem(what, "their sum must be below 1", ("validation",))]
+
+
+class FeatureSettings(SplitSettings):
+    """How numbers are made ready for a model."""
+
+    standardize: bool = Field(
+        True, description="Whether features get mean 0 and deviation 1, as found in training."
+    )
+
+
+class ImageSettings(SplitSettings):
+    """How pictures of any size become inputs of one shape."""
+
+    size: int = Field(
+        32, ge=4, le=2048, description="Side in pixels; pictures are cropped to a square first."
+    )
+    channels: Literal[1, 3] = Field(3, description="3 for colour, 1 for grey.")
+
+
+class ColumnSettings(FeatureSettings):
+    """Which columns of a table are what."""
+
+    label: str = Field("label", min_length=1, description="Column of the labels.")
+    group_column: str | None = Field(
+        None, description="Column whose equal values never stand on two sides, such as a patient."
+    )
+    features: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Columns given to the model; all others when left out."
+    )
+
+    def column_problems(self, columns: Sequence[str]) -> list[Problem]:
+        """Settings that name columns which the table, having `columns`, doesn't have."""
+        named = [("label", self.label), ("group_column", self.group_column)]
+        named += [("features", column) for column in self.features or ()]
+        problems = [
+            Problem(
+                f"there is no column `{column}`",
+                f"there are {', '.join(columns[:20])}{' …' if len(columns) > 20 else ''}",
+                (field,),
+                did_you_mean(column, columns),
+            )
+            for field, column in named
+            if column and column not in columns
+        ]
+        if self.label in (self.features or ()):
+            problems.append(Problem("the label is among the features", field=("features",)))
+        return problems
+
+    def feature_columns(self, columns: Sequence[str]) -> list[str]:
+        """Those of `columns` that are given to the model."""
+        if self.features is not None:
+            return list(self.features)
+        return [name for name in columns if name not in (self.label, self.group_column)]
+
+
+class TableFiles(ColumnSettings):
+    """A table in one file, or in one file per side."""
+
+    path: str = Field(min_length=1, description="The file; the training side if others are named.")
+    validation_path: str | None = Field(None, description="File of the validation side.")
+    test_path: str | None = Field(None, description="File of the test side.")
+
+    def header(self, path: str) -> list[str]:
+        """Names of the columns of a file, without reading it whole.
+
+        Raises:
+            RequestError: the file has none.
+        """
+        raise NotImplementedError
+
+    def files(self) -> dict[str, str]:
+        """The files by the setting that names them, training first."""
+        named = {
+            "path": self.path,
+            "validation_path": self.validation_path,
+            "test_path": self.test_path,
+        }
+        return {field: path for field, path in named.items() if path}
+
+    def check(self) -> list[Problem]:
+        """Shares, files, and the columns of their headers."""
+        problems = super().check()
+        for field, path in self.files().items():
+            problems += not_a_file(path, field) or self._header_problems(field, path)
+        return problems
+
+    def _header_problems(self, field: str, path: str) -> list[Problem]:
+        try:
+            columns = self.header(path)
+        except RequestError as error:
+            return [problem.under(field) for problem in error.problems]
+        repeated = sorted({name for name in columns if columns.count(name) > 1})
+        if repeated:
+            what = f"`{path}` has the column {', '.join(repeated)} more than once"
+            return [Problem(what, field=(field,))]
+        found = self.column_problems(columns)
+        return [replace(problem, what=f"`{path}`: {problem.what}") for problem in found]

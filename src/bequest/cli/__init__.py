@@ -1,0 +1,56 @@
+"""The command line: one file per command, each importing what it needs when it is called."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from bequest.cli import bench, compare, gate, listing, run, schema, show
+from bequest.cli.output import complain
+from bequest.core.errors import BequestError
+
+app = typer.Typer(
+    name="bequest",
+    help="Move what models know, and prove what moved.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("list")(listing.list_)
+app.command("show")(show.show)
+app.command("schema")(schema.schema)
+app.command("gate")(gate.gate)
+app.command("compare")(compare.compare)
+app.command("bench")(bench.bench)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from bequest import __version__
+
+        typer.echo(f"bequest {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Move what models know, and prove what moved.
+
+    Exit codes: 0 done, 1 the gate says no, 2 the request is wrong, 3 it failed while running,
+    130 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command line; every error is a message and an exit code, never a traceback."""
+    try:
+        app()
+    except BequestError as error:
+        complain(error, as_json="--json" in sys.argv)
+        sys.exit(error.exit_code)

@@ -1,0 +1,5 @@
+"""`python -m bequest.cli`."""
+
+from bequest.cli import main
+
+main()

@@ -1,0 +1,77 @@
+"""`bequest compare RUN RUN …`: finished runs side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bequest.cli.output import Json, console, print_json
+from bequest.core.errors import Problem, RequestError
+
+if TYPE_CHECKING:
+    from bequest.measure.intervals import Estimate
+    from bequest.measure.matrix import Matrix
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs; the first leads.")],
+    as_json: Json = False,
+) -> None:
+    """Compare the last main stage of several runs, sample by sample with the first."""
+    from bequest.report.terminal import compare_table
+    from bequest.runner.result import Run
+
+    if len(runs) < 2:
+        raise RequestError(Problem("one run can't be compared", "name two or more"))
+    if len({str(path) for path in runs}) < len(runs):
+        raise RequestError(Problem("a run is named twice", "name each once"))
+    matrices = {str(path): Run(path).matrix for path in runs}
+    first, *others = matrices
+    beside = {name: _differences(matrices[name], matrices[first]) for name in others}
+    if as_json:
+        print_json(_as_json(matrices, beside))
+        return
+    console().print(compare_table(matrices, beside))
+
+
+def _differences(mine: Matrix, first: Matrix) -> dict[str, Estimate]:
+    from bequest.measure.beside import beside
+    from bequest.report.terminal import last_main
+
+    rows = last_main(mine), last_main(first)
+    if rows[0] is None or rows[1] is None:
+        return {}
+    both = beside(mine, rows[0], first, rows[1])
+    found = {}
+    for task in both.tasks:
+        metric = both.primary(task)
+        if metric and both.has(metric, 0, task, 1):
+            found[task] = both.value(metric, 0, task, 1)
+    return found
+
+
+def _as_json(
+    matrices: dict[str, Matrix], beside: dict[str, dict[str, Estimate]]
+) -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from bequest.report.terminal import last_main
+
+    rows = []
+    for name, matrix in matrices.items():
+        row = last_main(matrix)
+        cells = {}
+        for task in matrix.tasks:
+            metric = matrix.primary(task)
+            if metric and row is not None and matrix.has(metric, row, task):
+                difference = beside.get(name, {}).get(task)
+                cells[task] = {
+                    "metric": metric,
+                    **asdict(matrix.value(metric, row, task)),
+                    "difference": asdict(difference) if difference else None,
+                }
+        stage = matrix.rows[row].title if row is not None else None
+        rows.append({"run": name, "stage": stage, "tasks": cells})
+    return rows

@@ -1,0 +1,118 @@
+"""`bequest run`: carry out a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bequest.cli.output import Json, console, print_json
+from bequest.core.errors import Problem, RequestError
+
+if TYPE_CHECKING:
+    from bequest.runner import Estimate, Run
+
+_FORM = 'whole numbers such as "0,1,2", or how many: "5"'
+
+
+def run(
+    recipe: Annotated[str, typer.Argument(help="A built-in recipe's name, or a YAML file.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; runs/NAME when left out.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, or the latest.")
+    ] = False,
+    seeds: Annotated[str | None, typer.Option(help=f"Other seeds: {_FORM}.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a field: method.temperature=2.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything; say what it would take.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Carry out a recipe: move, measure, judge.
+
+    Exit code 1 when the recipe's gate says no.
+    """
+    chosen = None if seeds is None else _seeds(seeds)
+    if dry_run:
+        _plan(recipe, list(set_ or []), chosen, device, as_json=as_json)
+        return
+    from bequest import runner
+    from bequest.report.progress import shown
+
+    try:
+        with shown(console(err=True)) as progress:
+            found = runner.run(
+                recipe, out=out, resume=resume, seeds=chosen, device=device,
+                overrides=list(set_ or []), progress=progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; go on with: bequest run {recipe} --resume", err=True)
+        raise typer.Exit(130) from None
+    _show(found, as_json=as_json)
+    raise typer.Exit(found.verdict.exit_code)
+
+
+def _show(found: Run, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "folder": str(found.path),
+                "verdict": found.verdict.to_json(),
+                "seconds": found.record["seconds"],
+                "metrics": found.matrix.to_json(),
+            }
+        )
+        return
+    from bequest.report.terminal import show
+
+    out = console()
+    show(out, found.record["title"] or found.record["name"], found.matrix, found.verdict)
+    out.print(f"{found.path}  ({found.record['seconds']:.1f} s)", highlight=False, soft_wrap=True)
+
+
+def _plan(
+    recipe: str, overrides: list[str], seeds: list[int] | None, device: str, *, as_json: bool
+) -> None:
+    from bequest import runner
+
+    if seeds is not None:
+        overrides.append(f"seeds={seeds}")
+    draft, plan = runner.inspect(recipe, overrides)
+    estimate = runner.dry_run(runner.prepare(draft, plan, device))
+    if as_json:
+        print_json(estimate.to_json())
+    else:
+        console().print(_estimate_table(estimate))
+        typer.echo(
+            f"{estimate.fit_steps:,} optimiser steps over {len(estimate.seeds)} seeds, "
+            f"{estimate.cells:,} cells, at most {estimate.disk / 2**20:.1f} MiB of disk. "
+            "Nothing was written."
+        )
+
+
+def _estimate_table(estimate: Estimate) -> Any:
+    from rich.table import Table
+
+    table = Table(pad_edge=False)
+    for name in ("step", "method", "models", "tasks", "line", "optimiser steps"):
+        table.add_column(name)
+    for step in estimate.steps:
+        models = ", ".join(f"{role}: {of}" for role, of in step.models.items())
+        table.add_row(
+            step.step, step.method, models, ", ".join(step.tasks), step.line, f"{step.fit_steps:,}"
+        )
+    return table
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        numbers = [int(part) for part in text.strip("[]").split(",")]
+    except ValueError:
+        raise RequestError(Problem(f"`{text}` is no list of seeds", f"write {_FORM}")) from None
+    return numbers if "," in text or "[" in text else list(range(numbers[0]))

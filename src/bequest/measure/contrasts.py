@@ -1,0 +1,80 @@
+"""Metrics of two rows on the same samples, and the list of all metrics."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bequest.core.errors import Problem, RequestError, did_you_mean
+from bequest.measure.metric import Columns, Metric, mean_metric
+from bequest.measure.metrics import COSTS, SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+_YAN = "Yan et al. 2021, Positive-Congruent Training"
+
+
+@mean_metric(
+    unit="share",
+    better="higher",
+    source="",
+    needs=("correct",),
+    bounds=(-1.0, 1.0),
+    kind="contrast",
+)
+def gain(before: Columns, after: Columns) -> NDArray[Any]:
+    """Accuracy of the row minus accuracy of the row it is compared with."""
+    return _number(after["correct"]) - _number(before["correct"])
+
+
+@mean_metric(unit="share", better="higher", source=_YAN, needs=("correct",), kind="contrast")
+def positive_flips(before: Columns, after: Columns) -> NDArray[Any]:
+    """Share of all samples that were wrong before and are right now."""
+    return _number(after["correct"]) > _number(before["correct"])
+
+
+@mean_metric(unit="share", better="lower", source=_YAN, needs=("correct",), kind="contrast")
+def negative_flips(before: Columns, after: Columns) -> NDArray[Any]:
+    """Share of all samples that were right before and are wrong now (negative flip rate)."""
+    return _number(after["correct"]) < _number(before["correct"])
+
+
+@mean_metric(unit="share", better="higher", source="", needs=("predicted",), kind="contrast")
+def agreement(before: Columns, after: Columns) -> NDArray[Any]:
+    """Share of samples that both rows give the same label."""
+    return np.asarray(before["predicted"] == after["predicted"])
+
+
+def _number(correct: NDArray[Any]) -> NDArray[np.float32]:
+    return correct.astype(np.float32, copy=False)
+
+
+CONTRASTS = (gain, positive_flips, negative_flips, agreement)
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {known.name: known for known in (*SCORES, *CONTRASTS, *COSTS)}
+)
+
+
+def find_metric(name: str) -> Metric:
+    """The metric of that name.
+
+    Raises:
+        RequestError: there is none.
+    """
+    if name not in METRICS:
+        raise RequestError(unknown_metric(name))
+    return METRICS[name]
+
+
+def unknown_metric(name: str) -> Problem:
+    """The problem of a metric that nothing is known by."""
+    return Problem(
+        f"unknown metric `{name}`",
+        f"known are {', '.join(METRICS)}",
+        meant=did_you_mean(name, METRICS),
+    )

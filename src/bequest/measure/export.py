@@ -1,0 +1,132 @@
+"""The matrix as JSON: what `metrics.json` holds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from bequest.measure.contrasts import CONTRASTS, METRICS
+from bequest.measure.intervals import LEVEL
+from bequest.measure.metrics import COSTS, SCORES, VARYING
+from bequest.measure.rows import GIVEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bequest.measure.intervals import Estimate
+    from bequest.measure.matrix import Matrix
+    from bequest.measure.metric import Metric
+
+
+def as_json(matrix: Matrix) -> dict[str, Any]:
+    """Every metric of every cell, the contrasts that make sense, and what is absent and why.
+
+    Costs that vary from run to run are left out, so equal outcomes give equal text.
+    """
+    cells, contrasts = list(_scores(matrix)), list(_contrasts(matrix))
+    used = {entry["metric"] for entry in (*cells, *contrasts)}
+    return {
+        "schema": 1,
+        "interval": {
+            "method": "Bayesian bootstrap over units and seeds, percentile",
+            "level": LEVEL,
+            "resamples": matrix.resampler.resamples,
+            "seed": matrix.resampler.seed,
+        },
+        "seeds": list(matrix.cells.seeds),
+        "tasks": list(matrix.tasks),
+        "rows": [asdict(row) for row in matrix.rows],
+        "metrics": {m.name: _about(m) for m in METRICS.values() if m.name in used},
+        "cells": cells,
+        "contrasts": contrasts,
+        "changes": list(_changes(matrix)),
+        "absent": list(_absent(matrix)),
+        "costs": list(_costs(matrix)),
+    }
+
+
+def _scores(matrix: Matrix) -> Iterator[dict[str, Any]]:
+    for task in matrix.tasks:
+        for metric in (m.name for m in SCORES):
+            for row in range(len(matrix.rows)):
+                if matrix.has(metric, row, task):
+                    estimate = matrix.value(metric, row, task)
+                    yield {"metric": metric, "row": row, "task": task, **_number(estimate)}
+
+
+def _contrasts(matrix: Matrix) -> Iterator[dict[str, Any]]:
+    pairs = _worth_comparing(matrix)
+    for task in matrix.tasks:
+        for metric in (m.name for m in CONTRASTS):
+            here = [(row, other) for row, other in pairs if matrix.has(metric, row, task, other)]
+            matrix.prepare(metric, task, here)
+            for row, other in here:
+                estimate = matrix.value(metric, row, task, other)
+                place = {"metric": metric, "row": row, "against": other, "task": task}
+                yield {**place, **_number(estimate)}
+
+
+def _worth_comparing(matrix: Matrix) -> list[tuple[int, int]]:
+    """Each row with the state before it and with every input model; input models with none."""
+    given = [i for i, row in enumerate(matrix.rows) if row.line == GIVEN]
+    moved = [i for i, row in enumerate(matrix.rows) if row.line != GIVEN]
+    pairs: Iterable[tuple[int, int]] = (
+        *matrix.comparisons(),
+        *((row, other) for row in moved for other in given),
+    )
+    return sorted(set(pairs))
+
+
+def _changes(matrix: Matrix) -> Iterator[dict[str, Any]]:
+    for change in matrix.changes():
+        yield {
+            "row": change.row,
+            "against": change.reference,
+            "task": change.task,
+            "metric": change.metric,
+            **_number(change.difference),
+            "p": _rounded(change.p, 4),
+            "verdict": change.verdict,
+        }
+
+
+def _absent(matrix: Matrix) -> Iterator[dict[str, Any]]:
+    for row in range(len(matrix.rows)):
+        for task in matrix.tasks:
+            if not matrix.cells.seeds_of(row, task):
+                why = matrix.cells.why_absent(row, task)
+                yield {"row": row, "task": task, "reason": why}
+
+
+def _costs(matrix: Matrix) -> Iterator[dict[str, Any]]:
+    names = [metric.name for metric in COSTS if metric.name not in VARYING]
+    for row in range(len(matrix.rows)):
+        costs = matrix.cells.costs.get(row, {})
+        for name in (name for name in names if name in costs):
+            yield {"metric": name, "row": row, "value": _rounded(costs[name], 15)}
+
+
+def _about(metric: Metric) -> dict[str, str]:
+    return {
+        "unit": metric.unit,
+        "better": metric.better,
+        "definition": metric.definition,
+        "source": metric.source,
+    }
+
+
+def _number(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "value": _rounded(estimate.value, 10),
+        "low": _rounded(estimate.low, 4),
+        "high": _rounded(estimate.high, 4),
+        "n": estimate.n,
+        "units": estimate.units,
+        "by_seed": [_rounded(value, 10) for value in estimate.seeds],
+    }
+
+
+def _rounded(value: float, figures: int) -> float | None:
+    """The value to so many figures: what a processor's order of summation can't change."""
+    return float(f"{value:.{figures}g}") if isfinite(value) else None

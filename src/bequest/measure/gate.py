@@ -1,0 +1,122 @@
+"""The gate: rules over a finished matrix, judged one by one.
+
+What is ambiguous or was not measured is an error, never a pass; neither is a value that is not a
+number.
+"""
+
+from __future__ import annotations
+
+from math import isclose, isnan
+from typing import TYPE_CHECKING
+
+from bequest.core.errors import Problem, RequestError
+from bequest.measure.address import find_row
+from bequest.measure.intervals import Estimate, short
+from bequest.measure.matrix import Matrix
+from bequest.measure.rules import BASELINE, Op, Rule, form_problems, parse
+from bequest.measure.table import Cells
+from bequest.measure.verdict import RuleResult, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def judge(rules: Sequence[str], matrix: Matrix, baseline: Matrix | None = None) -> Verdict:
+    """Judge every rule.
+
+    baseline: the matrix of the run that `vs baseline` means; its stage of the same address is
+    compared on the same samples.
+
+    Raises:
+        RequestError: rules that can't be judged, all of them; field `("gate", i)`.
+    """
+    results, problems = [], []
+    for i, text in enumerate(rules):
+        try:
+            results.append(_judged(parse(text), matrix, baseline))
+        except RequestError as error:
+            problems += [problem.under("gate", i) for problem in error.problems]
+    if problems:
+        raise RequestError(problems)
+    return Verdict(tuple(results))
+
+
+def _judged(rule: Rule, matrix: Matrix, baseline: Matrix | None) -> RuleResult:
+    wrong = form_problems(rule)
+    if wrong:
+        raise RequestError(wrong)
+    estimate = _estimate(rule, matrix, baseline)
+    ends = (estimate.low, estimate.high) if rule.surely else (estimate.value,)
+    passed = all(holds(end, rule.op, rule.limit) for end in ends)
+    return RuleResult(
+        rule, estimate.value, estimate.low, estimate.high, passed, _reason(rule, estimate, passed)
+    )
+
+
+def _estimate(rule: Rule, matrix: Matrix, baseline: Matrix | None) -> Estimate:
+    row, task = find_row(matrix.rows, rule.stage), rule.task or ""
+    if rule.against is None:
+        return matrix.value(rule.metric, row, task)
+    if rule.against == BASELINE:
+        if baseline is None:
+            raise RequestError(
+                Problem(f"`{rule.text}` needs a run to compare with", "give one with --baseline")
+            )
+        both = _beside(matrix, row, baseline, find_row(baseline.rows, rule.stage))
+        return both.value(rule.metric, 0, task, 1)
+    against = find_row(matrix.rows, rule.against)
+    if against == row:
+        title = matrix.rows[row].title
+        raise RequestError(
+            Problem(
+                f"`{rule.text}` compares {title} with itself",
+                "name the other stage as `step.stage`; input models are `given.name`",
+            )
+        )
+    return matrix.value(rule.metric, row, task, against)
+
+
+def holds(value: float, op: Op, limit: float) -> bool:
+    """Whether `value op limit`; false for NaN."""
+    # 0.97 - 0.95 is not 0.02 in binary: what a person would call equal is equal
+    equal = isclose(value, limit, rel_tol=1e-9, abs_tol=1e-12)
+    if op in ("<", ">"):
+        return not equal and (value < limit if op == "<" else value > limit)
+    return equal or (op == "<=" and value < limit) or (op == ">=" and value > limit)
+
+
+def _reason(rule: Rule, estimate: Estimate, passed: bool) -> str:
+    if isnan(estimate.value):
+        return "the value is not a number"
+    if passed:
+        return ""
+    if not holds(estimate.value, rule.op, rule.limit):
+        return f"{short(estimate.value)} is not {rule.op} {rule.limit:g}"
+    return (
+        f"the value would do, but not surely: "
+        f"the interval is [{short(estimate.low)}, {short(estimate.high)}]"
+    )
+
+
+def _beside(mine: Matrix, row: int, theirs: Matrix, other: int) -> Matrix:
+    """A matrix of two rows: one of each run."""
+    parts = ((mine.cells, row), (theirs.cells, other))
+    cells = Cells(
+        rows=tuple(cells.rows[i] for cells, i in parts),
+        tasks=tuple(dict.fromkeys((*mine.tasks, *theirs.tasks))),
+        seeds=tuple(sorted({*mine.cells.seeds, *theirs.cells.seeds})),
+        outcomes={
+            (new, task, seed): outcomes
+            for new, (cells, old) in enumerate(parts)
+            for (at, task, seed), outcomes in cells.outcomes.items()
+            if at == old
+        },
+        absent={
+            (new, task): why
+            for new, (cells, old) in enumerate(parts)
+            for (at, task), why in cells.absent.items()
+            if at == old
+        },
+        costs={new: cells.costs.get(old, {}) for new, (cells, old) in enumerate(parts)},
+    )
+    return Matrix(cells, mine.resampler)

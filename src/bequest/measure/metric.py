@@ -1,0 +1,118 @@
+"""What a metric is: a name, a definition, and one pure function of columns and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Columns = Mapping[str, "NDArray[Any]"]
+Better = Literal["higher", "lower"]
+Kind = Literal["score", "contrast", "cost"]
+
+
+def _not_computed(*_: Any) -> NDArray[Any]:
+    raise TypeError("a cost is recorded, not computed")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number about one row (`score`, `cost`), or two rows on the same samples (`contrast`).
+
+    unit: `share`, `nats`, `bytes` …; better: which direction is good.
+    definition: one sentence; source: where it was defined first.
+    needs: columns of the outcomes it reads.
+    bounds: least and greatest value it can take.
+    compute: `f(columns, weights)`, for a contrast `f(before, after, weights)`. Columns are [n], or
+        [n, k] for k models at once; weights sum to one over their last axis, [n] or [R, n]. The
+        result has the shape of `weights @ column`. A cost is recorded, not computed.
+    per_sample: where the metric is a weighted mean: its terms, shaped like a column.
+    """
+
+    name: str
+    unit: str
+    better: Better
+    definition: str
+    source: str
+    kind: Kind = "score"
+    needs: tuple[str, ...] = ()
+    bounds: tuple[float, float] = (-inf, inf)
+    compute: Callable[..., NDArray[Any]] = _not_computed
+    per_sample: Callable[..., NDArray[Any]] | None = None
+
+    @property
+    def difference_bounds(self) -> tuple[float, float]:
+        """Least and greatest difference of two of its values."""
+        low, high = self.bounds
+        return low - high, high - low
+
+
+def mean_metric(
+    *,
+    unit: str,
+    better: Better,
+    source: str,
+    needs: tuple[str, ...],
+    bounds: tuple[float, float] = (0.0, 1.0),
+    kind: Kind = "score",
+) -> Callable[[Callable[..., NDArray[Any]]], Metric]:
+    """Make a metric of a function that gives one term per sample; the metric is their mean.
+
+    The function's name and the first line of its docstring become the metric's.
+    """
+
+    def make(terms: Callable[..., NDArray[Any]]) -> Metric:
+        def compute(*parts: Any) -> NDArray[Any]:
+            *columns, weights = parts
+            return np.asarray(weights @ terms(*columns).astype(weights.dtype, copy=False))
+
+        name, about = terms.__name__, _first_line(terms)
+        return Metric(name, unit, better, about, source, kind, needs, bounds, compute, terms)
+
+    return make
+
+
+def metric(
+    *,
+    unit: str,
+    better: Better,
+    source: str,
+    needs: tuple[str, ...],
+    bounds: tuple[float, float],
+) -> Callable[[Callable[[Columns, NDArray[Any]], NDArray[Any]]], Metric]:
+    """Make a metric of any function of the columns of one model and the weights of its samples.
+
+    The function sees columns [n] only; several models are computed one after the other.
+    """
+
+    def make(function: Callable[[Columns, NDArray[Any]], NDArray[Any]]) -> Metric:
+        def compute(columns: Columns, weights: NDArray[Any]) -> NDArray[Any]:
+            one = _one_by_one(columns)
+            if one is None:
+                return function(columns, weights)
+            return np.stack([function(model, weights) for model in one], axis=-1)
+
+        name, about = function.__name__, _first_line(function)
+        return Metric(name, unit, better, about, source, "score", needs, bounds, compute)
+
+    return make
+
+
+def _one_by_one(columns: Columns) -> list[Columns] | None:
+    widths = {values.shape[1] for values in columns.values() if values.ndim > 1}
+    if not widths:
+        return None
+    return [
+        {name: values[:, i] if values.ndim > 1 else values for name, values in columns.items()}
+        for i in range(max(widths))
+    ]
+
+
+def _first_line(function: Callable[..., Any]) -> str:
+    return (function.__doc__ or "").strip().partition("\n")[0]

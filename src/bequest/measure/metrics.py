@@ -1,0 +1,76 @@
+"""Metrics of one row: scores, which are computed from outcomes, and costs, which are recorded."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bequest.measure.metric import Columns, Metric, mean_metric, metric
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BINS = 15
+
+
+@mean_metric(unit="share", better="higher", source="", needs=("correct",))
+def accuracy(columns: Columns) -> NDArray[Any]:
+    """Share of samples whose most likely label is the right one."""
+    return columns["correct"]
+
+
+@mean_metric(unit="nats", better="lower", source="", needs=("nll",), bounds=(0.0, inf))
+def cross_entropy(columns: Columns) -> NDArray[Any]:
+    """Mean negative log-probability of the right label."""
+    return columns["nll"]
+
+
+@metric(
+    unit="share",
+    better="lower",
+    source="Guo et al. 2017, On Calibration of Modern Neural Networks",
+    needs=("confidence", "correct"),
+    bounds=(0.0, 1.0),
+)
+def calibration_error(columns: Columns, weights: NDArray[Any]) -> NDArray[Any]:
+    """Expected calibration error: mean gap of confidence and accuracy over 15 bins of equal width.
+
+    A bin holds its upper edge, as in the paper. Resampling adds noise inside each bin, so for a
+    well calibrated model the interval lies above the value.
+    """
+    confidence = columns["confidence"].astype(np.float64)
+    bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    gaps = np.zeros((len(bins), BINS), weights.dtype)
+    gaps[np.arange(len(bins)), bins] = columns["correct"] - confidence
+    return np.asarray(np.abs(weights @ gaps).sum(axis=-1))  # [..., BINS] -> [...]
+
+
+@metric(
+    unit="share",
+    better="higher",
+    source="Sagawa et al. 2020, Distributionally Robust Neural Networks",
+    needs=("correct", "group"),
+    bounds=(0.0, 1.0),
+)
+def worst_group_accuracy(columns: Columns, weights: NDArray[Any]) -> NDArray[Any]:
+    """Lowest accuracy of any group of samples."""
+    names, group = np.unique(columns["group"], return_inverse=True)
+    member = (group[:, None] == np.arange(len(names))).astype(weights.dtype)  # [n, groups]
+    right = weights @ (member * columns["correct"].astype(weights.dtype)[:, None])
+    return np.asarray((right / (weights @ member)).min(axis=-1))
+
+
+def _cost(name: str, unit: str, definition: str) -> Metric:
+    return Metric(name, unit, "lower", definition, "", "cost", bounds=(0.0, inf))
+
+
+SCORES = (accuracy, cross_entropy, calibration_error, worst_group_accuracy)
+COSTS = (
+    _cost("parameters", "count", "Number of parameters of the model."),
+    _cost("bytes", "bytes", "Bytes of the model's weights."),
+    _cost("seconds", "s", "Time spent on the stage."),
+    _cost("peak_memory", "bytes", "Most memory in use during the stage."),
+)
+VARYING = frozenset({"seconds", "peak_memory"})  # differ between runs of the same recipe

@@ -1,0 +1,156 @@
+"""One task of the matrix: its cells, and every metric of them with its interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bequest.core.errors import Problem, RequestError
+from bequest.measure.intervals import Estimate, interval, mean, p_value, spread
+from bequest.measure.panel import Cell, Drawn, Panel, panels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from bequest.measure.intervals import Resampler
+    from bequest.measure.metric import Metric
+    from bequest.measure.table import Cells
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An estimate, and what it comes from: its resampled values, [R]."""
+
+    estimate: Estimate
+    resampled: NDArray[np.float64]
+
+    @property
+    def p(self) -> float:
+        """Of the true value being zero; see `intervals.p_value`."""
+        return p_value(self.estimate.value, self.resampled, self.estimate.units)
+
+
+class Sheet:
+    """The column of the matrix that belongs to `task`."""
+
+    def __init__(self, cells: Cells, task: str, resampler: Resampler) -> None:
+        self.task = task
+        self._cells = cells
+        self._resampler = resampler
+        own = {
+            (row, seed): outcomes
+            for (row, name, seed), outcomes in cells.outcomes.items()
+            if name == task
+        }
+        self._panels = panels(own, task)
+
+    def why_not(self, metric: Metric, row: int) -> str:
+        """Why the metric of that row can't be had; empty where it can."""
+        own = self._own(row)
+        if not own:
+            return self._cells.why_absent(row, self.task)
+        panel = self._panel(own)
+        if panel is None:
+            return "its seeds were not measured on the same samples"
+        lacking = {name for cell in own for name in panel.lacking(metric, cell)}
+        return f"it does not record {', '.join(sorted(lacking))}" if lacking else ""
+
+    def why_not_paired(self, row: int, against: int) -> str:
+        """Why two measured rows can't be compared; empty where they can."""
+        one, other = self._panel(self._own(row)), self._panel(self._own(against))
+        if one is None or other is None:
+            return "one of the rows was not measured on the same samples for all seeds"
+        if one is not other:
+            missing = one.unmatched(other) + other.unmatched(one)
+            return (
+                f"the rows were not measured on the same samples: {missing} of "
+                f"{one.samples} and {other.samples} don't match"
+                if missing
+                else "the rows' samples have different units, or a different number of draws"
+            )
+        if not self._pairs(row, against):
+            mine, its = (self._cells.seeds_of(i, self.task) for i in (row, against))
+            return f"the rows were measured with different seeds, {list(mine)} and {list(its)}"
+        return ""
+
+    def prepare(self, metric: Metric, pairs: Sequence[tuple[int, int]]) -> None:
+        """Compute a contrast for many comparable (row, against) in one go."""
+        for panel in self._panels:
+            members = [
+                member
+                for row, against in pairs
+                for member in self._pairs(row, against)
+                if member[0] in panel
+            ]
+            panel.prepare(metric, members, self._resampler)
+
+    def measure(self, metric: Metric, row: int, against: int | None) -> Measured:
+        """The metric of a row, or its contrast with or difference to the row `against`.
+
+        Raises:
+            RequestError: it can't be had; says why.
+        """
+        panel = self._panel(self._own(row))
+        if panel is None or self.why_not(metric, row):
+            raise self._refused(metric, row, self.why_not(metric, row))
+        if against is None:
+            return self._estimated(panel, self._scores(metric, panel, row), metric.bounds)
+        why = self.why_not(metric, against)
+        if why:
+            raise self._refused(metric, against, why)
+        if self.why_not_paired(row, against):
+            raise self._refused(metric, row, self.why_not_paired(row, against))
+        drawn = self._compared(metric, panel, self._pairs(row, against))
+        bounds = metric.bounds if metric.kind == "contrast" else metric.difference_bounds
+        return self._estimated(panel, drawn, bounds)
+
+    def _scores(self, metric: Metric, panel: Panel, row: int) -> list[Drawn]:
+        # all rows at once: one product for the whole task costs little more than one column of it
+        everything = [(cell,) for cell in panel.serving(metric)]
+        panel.prepare(metric, everything, self._resampler)
+        return [panel.get(metric, (cell,), self._resampler) for cell in self._own(row)]
+
+    def _compared(
+        self, metric: Metric, panel: Panel, pairs: Sequence[tuple[Cell, Cell]]
+    ) -> list[Drawn]:
+        if metric.kind == "contrast":
+            panel.prepare(metric, pairs, self._resampler)
+            return [panel.get(metric, pair, self._resampler) for pair in pairs]
+        everything = [(cell,) for cell in panel.serving(metric)]
+        panel.prepare(metric, everything, self._resampler)
+        return [panel.difference(metric, *pair, self._resampler) for pair in pairs]
+
+    def _estimated(
+        self, panel: Panel, drawn: Sequence[Drawn], bounds: tuple[float, float]
+    ) -> Measured:
+        points = np.array([one.point for one in drawn])
+        resampled = spread(points, np.stack([one.resampled for one in drawn]), self._resampler)
+        still = np.isfinite(bounds).all() and all(one.constant for one in drawn)
+        value = mean(points)
+        low, high = interval(value, resampled, bounds, panel.units if still else 0)
+        seeds = tuple(points.tolist())
+        estimate = Estimate(value, low, high, panel.samples, panel.units, seeds)
+        return Measured(estimate, resampled)
+
+    def _own(self, row: int) -> list[Cell]:
+        return [(row, seed) for seed in self._cells.seeds_of(row, self.task)]
+
+    def _panel(self, own: Sequence[Cell]) -> Panel | None:
+        whole = (panel for panel in self._panels if all(cell in panel for cell in own))
+        return next(whole, None) if own else None
+
+    def _pairs(self, row: int, against: int) -> list[tuple[Cell, Cell]]:
+        """(before, after) for each seed; a reference of a single seed serves all seeds."""
+        before, after = self._own(against), self._own(row)
+        if len(before) == 1:
+            return [(before[0], cell) for cell in after]
+        same = [seed for _, seed in before] == [seed for _, seed in after]
+        return list(zip(before, after, strict=True)) if same else []
+
+    def _refused(self, metric: Metric, row: int, why: str) -> RequestError:
+        title = self._cells.rows[row].title
+        return RequestError(Problem(f"{metric.name}({self.task}) @ {title} can't be had: {why}"))

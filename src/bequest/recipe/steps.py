@@ -1,0 +1,240 @@
+"""Whether the steps of a recipe fit its models, its tasks and each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bequest.core.errors import Problem, RequestError, did_you_mean
+from bequest.core.find import find, known
+from bequest.recipe.messages import choices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bequest.core.parts import Method, ModelSpec, Role, TaskSpec
+    from bequest.recipe.draft import Draft
+    from bequest.recipe.parts import Found
+    from bequest.recipe.schema import Step
+    from bequest.recipe.tree import Field
+
+
+@dataclass(frozen=True)
+class Result:
+    """What later steps may refer to.
+
+    roles: the step's roles; None where its method is unknown, so that any role may exist.
+    origins: for each role the input models that its model was made from.
+    """
+
+    roles: Mapping[str, Role] | None
+    origins: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a step is checked against: all models and tasks, all step names, earlier results."""
+
+    draft: Draft
+    models: Mapping[str, Found[ModelSpec]]
+    tasks: Mapping[str, Found[TaskSpec]]
+    names: tuple[str, ...]
+    earlier: Mapping[str, Result]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A step, where it stands in the recipe (`()` for the only method) and its method."""
+
+    step: Step
+    at: Field
+    method: Found[Method]
+    around: Surroundings
+
+    @property
+    def roles(self) -> Mapping[str, Role]:
+        """The roles of the step's method; none while the method is unknown."""
+        return self.method.base.roles if self.method.base else {}
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the step's tasks."""
+        return tuple(self.around.tasks if self.step.tasks is None else self.step.tasks)
+
+    @property
+    def models(self) -> dict[str, tuple[str, ...]]:
+        """References by role, as written or by the input model that is named like the role."""
+        refs = {}
+        for role in self.roles:
+            written = self.step.models.get(role, role if role in self.around.models else [])
+            refs[role] = (written,) if isinstance(written, str) else tuple(written)
+        return refs
+
+    def origins(self, role: str) -> tuple[str, ...]:
+        """The input models that the models of `role` were made from."""
+        found: list[str] = []
+        for reference in self.models[role]:
+            step, _, theirs = reference.rpartition(".")
+            result = self.around.earlier.get(step)
+            found += result.origins.get(theirs, ()) if result else () if step else (reference,)
+        return tuple(found)
+
+    def result(self) -> Result:
+        """What later steps may refer to."""
+        roles = self.roles if self.method.base else None
+        return Result(roles, {role: self.origins(role) for role in self.roles})
+
+
+def check_step(site: Site) -> list[Problem]:
+    """Everything in a step that does not fit: tasks, roles, references, protocols, purposes."""
+    problems = [*_tasks(site), *_unknown_roles(site)]
+    for role in site.roles:
+        problems += _role(site, role)
+    problems += [*_purposes(site), *_answers(site), *_takes(site)]
+    return [site.around.draft.locate(problem) for problem in problems]
+
+
+def _tasks(site: Site) -> Iterator[Problem]:
+    for number, name in enumerate(site.step.tasks or ()):
+        if name not in site.around.tasks:
+            fix = f"known are {choices(site.around.tasks)}"
+            meant = did_you_mean(name, site.around.tasks)
+            yield Problem(f"unknown task `{name}`", fix, (*site.at, "tasks", number), meant)
+
+
+def _unknown_roles(site: Site) -> Iterator[Problem]:
+    if site.method.base is None:
+        return
+    for role in site.step.models:
+        if role not in site.roles:
+            what = f"method `{site.method.use}` has no role `{role}`"
+            fix, meant = f"its roles are {choices(site.roles)}", did_you_mean(role, site.roles)
+            problem = Problem(what, fix, (*site.at, "models", role), meant)
+            yield site.around.draft.locate(problem, key=True)
+
+
+def _role(site: Site, name: str) -> Iterator[Problem]:
+    role, refs = site.roles[name], site.models[name]
+    at = (*site.at, "models", name)
+    if not refs:
+        what = f"method `{site.method.use}` needs a model here: {role.about}"
+        yield Problem(what, _missing_role_fix(site, name), at)
+    if len(refs) > 1 and not role.many:
+        yield Problem(f"must be one model, but is a list of {len(refs)}", field=at)
+    written = site.step.models.get(name)
+    for number, reference in enumerate(refs):
+        field = (*at, number) if isinstance(written, list) else at
+        yield from _reference(site, reference, role, field)
+
+
+def _missing_role_fix(site: Site, name: str) -> str:
+    if not site.at:
+        return f"add a model named `{name}`"
+    return f"write `{name}: MODEL`, of {choices(site.around.models)} or an earlier `step.role`"
+
+
+def _reference(site: Site, reference: str, role: Role, at: Field) -> Iterator[Problem]:
+    step, _, theirs = reference.rpartition(".")
+    if not step:
+        if reference not in site.around.models:
+            fix = f"known are {choices(site.around.models)}, and `step.role` of an earlier step"
+            meant = did_you_mean(reference, site.around.models)
+            yield Problem(f"unknown model `{reference}`", fix, at, meant)
+    elif step not in site.around.earlier:
+        yield _no_such_step(site, step, at)
+    else:
+        yield from _no_such_result(site.around.earlier[step], step, theirs, role, at)
+
+
+def _no_such_step(site: Site, step: str, at: Field) -> Problem:
+    fix = f"steps before this one are {choices(site.around.earlier)}"
+    if step in site.around.names:
+        return Problem(f"step `{step}` does not come before this one", fix, at)
+    return Problem(f"unknown step `{step}`", fix, at, did_you_mean(step, site.around.earlier))
+
+
+def _no_such_result(
+    result: Result, step: str, theirs: str, role: Role, at: Field
+) -> Iterator[Problem]:
+    if result.roles is None:
+        return
+    if theirs not in result.roles:
+        fix, meant = f"it has {choices(result.roles)}", did_you_mean(theirs, result.roles)
+        yield Problem(f"step `{step}` has no role `{theirs}`", fix, at, meant)
+    elif result.roles[theirs].many and not role.many:
+        yield Problem(f"must be one model, but `{step}.{theirs}` is several", field=at)
+
+
+def _learnt(site: Site) -> dict[str, TaskSpec]:
+    """The step's tasks that its method learns from, as far as they are without mistakes."""
+    purposes = site.method.base.requires.purposes if site.method.base else ()
+    there = {name: task.part for name, task in site.around.tasks.items() if name in site.tasks}
+    return {name: part for name, part in there.items() if part and part.purpose in purposes}
+
+
+def _purposes(site: Site) -> Iterator[Problem]:
+    tasks = [site.around.tasks.get(name) for name in site.tasks]
+    if site.method.base is None or not all(task and task.part for task in tasks):
+        return
+    there = {task.purpose for task in _learnt(site).values()}
+    for purpose in site.method.base.requires.purposes:
+        if purpose not in there:
+            what = f"method `{site.method.use}` needs a task with the purpose `{purpose}`"
+            fix = f"set `purpose: {purpose}` on one of {choices(site.tasks)}"
+            yield Problem(what, fix, (*site.at, "tasks"))
+
+
+def _models_of(site: Site, role: str) -> Iterator[tuple[str, Any, str]]:
+    """Name, checked spec and `use` of every input model behind a role."""
+    for name in dict.fromkeys(site.origins(role)):
+        found = site.around.models.get(name)
+        if found and found.part:
+            yield name, found.part, found.use
+
+
+def _answers(site: Site) -> Iterator[Problem]:
+    for name, role in site.roles.items():
+        for model, spec, use in _models_of(site, name):
+            says = f"but model `{model}` ({use}) answers {choices(sorted(spec.answers))}"
+            at = ("models", model)
+            if role.answers and role.answers not in spec.answers:
+                asks = f"role `{name}` of method `{site.method.use}` asks `{role.answers}`"
+                yield Problem(f"{asks}, {says}", _answering(role.answers), at)
+                continue
+            for task, asked in _learnt(site).items() if role.learns else ():
+                if asked.asks not in spec.answers:
+                    what = f"task `{task}` asks `{asked.asks}`, {says}"
+                    yield Problem(what, _answering(asked.asks), at)
+
+
+def _takes(site: Site) -> Iterator[Problem]:
+    for name in site.roles:
+        for model, spec, use in _models_of(site, name):
+            for task, asked in _learnt(site).items():
+                if spec.takes and asked.kind and asked.kind not in spec.takes:
+                    what = f"{use} takes {choices(sorted(spec.takes))}, but task `{task}` gives "
+                    fix = _taking(asked.kind)
+                    yield Problem(what + asked.kind, fix, ("models", model, "use"))
+
+
+def _answering(protocol: str) -> str:
+    return _advice([name for name, model in _built_in().items() if protocol in model.answers])
+
+
+def _taking(kind: str) -> str:
+    return _advice([name for name, model in _built_in().items() if kind in model.takes])
+
+
+def _advice(names: list[str]) -> str:
+    return f"use {' or '.join(names)}" if names else "use another model, or one of your own"
+
+
+def _built_in() -> dict[str, type[ModelSpec]]:
+    """The built-in models; all are imported, so only a mistake is worth it."""
+    found = {}
+    for name in known("models"):
+        try:
+            found[name] = find("models", name)
+        except RequestError:
+            continue
+    return found

@@ -1,0 +1,168 @@
+"""A run on a terminal: the matrix, what changed, the verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console, RenderableType
+
+    from bequest.measure.intervals import Estimate
+    from bequest.measure.matrix import Change, Matrix
+    from bequest.measure.verdict import Verdict
+
+_STYLES = {"surely better": "green", "surely worse": "red", "can't be told": "dim"}
+
+
+def show(console: Console, title: str, matrix: Matrix, verdict: Verdict) -> None:
+    """Print a finished run."""
+    for part in (matrix_table(matrix, title), *told(matrix), gate_table(verdict)):
+        console.print(part)
+        console.print()
+
+
+def matrix_table(matrix: Matrix, title: str = "") -> Table:
+    """Stages × tasks: each task's primary metric with its interval, and what the stage cost."""
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("stage")
+    table.add_column("line", style="dim")
+    for task in matrix.tasks:
+        table.add_column(f"{matrix.primary(task) or ''}\n{task}", justify="right")
+        table.add_column("95 % interval", style="dim", justify="right")
+    table.add_column("parameters", justify="right")
+    table.add_column("fit", justify="right", style="dim")
+    for index, row in enumerate(matrix.rows):
+        cells = [text for task in matrix.tasks for text in _cell(matrix, index, task)]
+        costs = matrix.cells.costs.get(index, {})
+        seconds = costs.get("seconds")
+        spent = f"{seconds:.1f} s" if seconds else ""
+        parameters = f"{costs['parameters']:,.0f}" if "parameters" in costs else ""
+        table.add_row(row.title, row.line, *cells, parameters, spent)
+    return table
+
+
+def told(matrix: Matrix) -> Iterator[RenderableType]:
+    """What changed for sure, what can't be told, and single seeds where they are few."""
+    changes = matrix.changes()
+    if changes:
+        yield _changes_table(matrix, changes)
+    few = 1 < len(matrix.cells.seeds) < 5
+    if few:
+        yield _seeds_table(matrix)
+    for index, row in enumerate(matrix.rows):
+        for task in matrix.tasks:
+            if not matrix.cells.seeds_of(index, task):
+                why = matrix.cells.why_absent(index, task)
+                yield Text(f"{row.title} on {task}: not measured, {why}", style="dim")
+
+
+def gate_table(verdict: Verdict) -> RenderableType:
+    """Every rule with its value and interval."""
+    if not verdict.results:
+        return Text("No gate rules in this recipe: nothing was judged.", style="dim")
+    passed = Text("PASSED", "bold green") if verdict.passed else Text("FAILED", "bold red")
+    table = Table(title=Text("Gate ") + passed, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    table.add_column("rule")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", style="dim", justify="right")
+    table.add_column("why")
+    for result in verdict.results:
+        mark = Text("✓", "green") if result.passed else Text("✗", "red")
+        interval = f"{number(result.low)} … {number(result.high)}"
+        table.add_row(mark, result.rule.text, number(result.value), interval, result.reason)
+    return table
+
+
+def compare_table(matrices: dict[str, Matrix], beside: dict[str, dict[str, Estimate]]) -> Table:
+    """The last main stage of several runs, and the paired difference of each to the first.
+
+    beside: by run and task, the difference; empty where the samples are not the same.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("run")
+    tasks = list(dict.fromkeys(task for matrix in matrices.values() for task in matrix.tasks))
+    for task in tasks:
+        names = [m.primary(task) for m in matrices.values() if task in m.tasks]
+        table.add_column(f"{names[0]}\n{task}", justify="right")
+        table.add_column("difference to\nthe first", justify="right")
+    for name, matrix in matrices.items():
+        cells = []
+        for task in tasks:
+            cells += [_last(matrix, task), _signed(beside.get(name, {}).get(task))]
+        table.add_row(name, *cells)
+    return table
+
+
+def number(value: float) -> str:
+    """A number as tables show it."""
+    if value != value:
+        return "NaN"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3f}"
+
+
+def last_main(matrix: Matrix) -> int | None:
+    """Index of the last row of line main."""
+    return max((i for i, row in enumerate(matrix.rows) if row.line == "main"), default=None)
+
+
+def _changes_table(matrix: Matrix, changes: list[Change]) -> Table:
+    table = Table(title="What changed", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("stage", "compared with", "task", "metric", "difference", "verdict"):
+        table.add_column(name, justify="right" if name == "difference" else "left")
+    for change in changes:
+        table.add_row(
+            matrix.rows[change.row].title,
+            matrix.rows[change.reference].title,
+            change.task,
+            change.metric,
+            _signed(change.difference),
+            Text(change.verdict, _STYLES[change.verdict]),
+        )
+    return table
+
+
+def _seeds_table(matrix: Matrix) -> Table:
+    table = Table(title="Seed by seed", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("stage")
+    table.add_column("task")
+    for seed in matrix.cells.seeds:
+        table.add_column(f"seed {seed}", justify="right")
+    for index, row in enumerate(matrix.rows):
+        for task in matrix.tasks:
+            primary = matrix.primary(task)
+            if primary and matrix.has(primary, index, task):
+                values = map(number, matrix.value(primary, index, task).seeds)
+                table.add_row(row.title, task, *values)
+    return table
+
+
+def _cell(matrix: Matrix, row: int, task: str) -> tuple[str, str]:
+    primary = matrix.primary(task)
+    if primary is None or not matrix.has(primary, row, task):
+        return "—", ""
+    found = matrix.value(primary, row, task)
+    return number(found.value), f"{number(found.low)} … {number(found.high)}"
+
+
+def _last(matrix: Matrix, task: str) -> str:
+    row = last_main(matrix)
+    primary = matrix.primary(task) if task in matrix.tasks else None
+    if row is None or primary is None or not matrix.has(primary, row, task):
+        return "—"
+    found = matrix.value(primary, row, task)
+    return f"{number(found.value)} ({number(found.low)} … {number(found.high)})"
+
+
+def _signed(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    return f"{estimate.value:+.3f} ({estimate.low:+.3f} … {estimate.high:+.3f})"

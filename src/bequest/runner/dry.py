@@ -1,0 +1,86 @@
+"""What a run would do and need, without doing it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from bequest.runner.models import parameter_cost
+from bequest.runner.work import planned_steps
+
+if TYPE_CHECKING:
+    from bequest.runner.prepare import Prepared
+
+# Measured on finished runs: compressed outcomes of a task that asks for logits, and what an
+# optimiser with two averages adds to the weights in a checkpoint.
+BYTES_PER_OUTCOME = 24
+CHECKPOINT_TO_WEIGHTS = 3
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One step of the plan under one seed.
+
+    fit_steps: optimiser steps of one fit; a method may fit several times.
+    """
+
+    step: str
+    method: str
+    models: dict[str, Any]
+    tasks: list[str]
+    line: str
+    fit_steps: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would need.
+
+    cells: stages × tasks × seeds, counting one stage a step and every given model; a method may
+    give more stages. disk: bytes at the most, journal and checkpoints included.
+    """
+
+    steps: list[Planned]
+    seeds: list[int]
+    cells: int
+    fit_steps: int
+    disk: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON."""
+        return asdict(self)
+
+
+def dry_run(prepared: Prepared) -> Estimate:
+    """Estimate a checked request."""
+    plan = prepared.plan
+    steps = [
+        Planned(
+            step.name,
+            step.method_name,
+            {role: list(of) if isinstance(of, tuple) else of for role, of in step.models.items()},
+            list(step.tasks),
+            step.line,
+            planned_steps(step, prepared.tasks),
+        )
+        for step in plan.steps
+    ]
+    seeds = len(plan.seeds)
+    stages = len(plan.models) + len(steps)
+    tested = sum(len(task.splits["test"]) for task in prepared.tasks.values())
+    return Estimate(
+        steps=steps,
+        seeds=list(plan.seeds),
+        cells=stages * len(prepared.tasks) * seeds,
+        fit_steps=seeds * sum(step.fit_steps for step in steps),
+        disk=_models_on_disk(prepared) + 2 * stages * tested * seeds * BYTES_PER_OUTCOME,
+    )
+
+
+def _models_on_disk(prepared: Prepared) -> int:
+    plan = prepared.plan
+    size = {
+        name: parameter_cost(prepared.build(name, plan.seeds[0]))["bytes"] for name in plan.models
+    }
+    largest = max(size.values())
+    return int(len(plan.seeds) * len(plan.steps) * largest + CHECKPOINT_TO_WEIGHTS * largest)

@@ -1,0 +1,155 @@
+"""Everything that can go wrong before the work starts, found before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bequest.build.model import align
+from bequest.core.errors import Problem, RequestError
+from bequest.lazy import torch
+from bequest.measure.rules import check_rules
+from bequest.recipe.check import check
+from bequest.recipe.reading import read
+from bequest.store.journal import derive
+from bequest.transfer.randomness import seeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from bequest.core.live import Model, Task
+    from bequest.recipe.plan import Plan
+    from bequest.recipe.reading import Draft
+
+
+@dataclass(frozen=True)
+class Held:
+    """A live model and where it comes from.
+
+    origin: name of the input model it is a state of; its spec rebuilds it.
+    """
+
+    model: Model
+    origin: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked request with its data loaded; models are built per seed."""
+
+    plan: Plan
+    tasks: Mapping[str, Task]
+    device: torch.device
+
+    def build(self, name: str, seed: int) -> Model:
+        """The input model called `name` as it is under `seed`, on the device.
+
+        Its label space is the tasks': logits stand in the order of their labels.
+        """
+        first = next(iter(self.tasks.values()))
+        spec = self.plan.models[name]
+        with seeded(derive(seed, "model", name)):
+            model = spec.build(first.shape, first.kind, first.labels)
+        model.module.to(self.device).eval()
+        return align(model, first.labels) if "logits" in model.answers else model
+
+
+def inspect(
+    recipe: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()
+) -> tuple[Draft, Plan]:
+    """Read and check a recipe and its gate; imports no torch.
+
+    Raises:
+        RequestError: with every mistake in it.
+    """
+    draft = read(recipe, overrides)
+    plan, problems = check(draft)
+    if plan is not None:
+        problems = [*problems, *map(draft.locate, _gate_problems(plan))]
+    if problems or plan is None:
+        raise RequestError(problems)
+    return draft, plan
+
+
+def prepare(draft: Draft, plan: Plan, device: str = "auto") -> Prepared:
+    """Load every task and build every model once, so that what can't be had is known now.
+
+    Raises:
+        RequestError: with every part that can't be had, at its place in the recipe.
+    """
+    chosen = choose_device(device)
+    tasks: dict[str, Task] = {}
+    problems = []
+    for name, spec in plan.tasks.items():
+        problems += _attempt(lambda spec=spec, name=name: tasks.update({name: spec.load(name)}),
+                             ("tasks", name))  # fmt: skip
+    if not problems:
+        problems = [*_same_labels(tasks), *_splits(plan, tasks)]
+    prepared = Prepared(plan, tasks, chosen)
+    if not problems:
+        for name in plan.models:
+            build = lambda name=name: prepared.build(name, plan.seeds[0])  # noqa: E731
+            problems += _attempt(build, ("models", name))
+    if problems:
+        raise RequestError([draft.locate(problem) for problem in problems])
+    return prepared
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` takes an accelerator where there is one.
+
+    Raises:
+        RequestError: torch knows no such device, or this machine has none.
+    """
+    if name == "auto":
+        if torch.accelerator.is_available():
+            return torch.accelerator.current_accelerator() or torch.device("cpu")
+        return torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        fix = "use --device auto, cpu, or cuda:0 where there is one"
+        first = str(error).partition("\n")[0]
+        raise RequestError(Problem(f"device `{name}` can't be used: {first}", fix)) from error
+    return device
+
+
+def _gate_problems(plan: Plan) -> list[Problem]:
+    asks = {name: spec.asks for name, spec in plan.tasks.items()}
+    stages = {step.name for step in plan.steps} | {step.line for step in plan.steps}
+    return check_rules(plan.gate, asks, [*stages, *plan.models])
+
+
+def _attempt(work: Callable[[], object], field: tuple[str, ...]) -> list[Problem]:
+    try:
+        work()
+    except RequestError as error:
+        return [problem.under(*field) for problem in error.problems]
+    return []
+
+
+def _same_labels(tasks: Mapping[str, Task]) -> Iterator[Problem]:
+    asked = [task for task in tasks.values() if task.asks == "logits"]
+    for task in asked[1:]:
+        first = asked[0]
+        if set(task.labels) != set(first.labels):
+            only = ", ".join(sorted(set(task.labels) ^ set(first.labels))[:10])
+            what = f"its labels differ from those of `{first.name}` ({only})"
+            yield Problem(what, "one model can't answer both; use a recipe for each",
+                          ("tasks", task.name))  # fmt: skip
+        elif task.shape != first.shape:
+            what = f"its inputs have shape {task.shape}, those of `{first.name}` {first.shape}"
+            yield Problem(what, "one model can't take both; use a recipe for each",
+                          ("tasks", task.name))  # fmt: skip
+
+
+def _splits(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
+    for step in plan.steps:
+        if not step.method.requires.validation:
+            continue
+        for name in step.tasks:
+            if tasks[name].purpose == "learn" and not len(tasks[name].splits["validation"]):
+                what = f"`{step.method_name}` needs validation data, but the task has none"
+                yield Problem(what, "give it a share with `validation: 0.1`", ("tasks", name))

@@ -1,0 +1,173 @@
+"""A run from its recipe to its verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bequest.core.errors import BequestError, Problem, ReplayDiverged, RequestError
+from bequest.core.progress import Silent
+from bequest.lazy import torch
+from bequest.measure import parquet
+from bequest.measure.gate import judge
+from bequest.measure.matrix import Matrix
+from bequest.recipe.plan import differences
+from bequest.runner.collect import collect, write_curves
+from bequest.runner.prepare import inspect, prepare
+from bequest.runner.result import Run
+from bequest.runner.work import Work, versions
+from bequest.store.files import write_json
+from bequest.store.folder import RunFolder, latest_folder, new_folder
+from bequest.store.log import Log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bequest.core.progress import Progress
+    from bequest.recipe.plan import Plan
+    from bequest.runner.prepare import Prepared
+
+RUNS = "runs"
+
+
+def run(
+    recipe: str | Path | Mapping[str, Any],
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    seeds: Sequence[int] | None = None,
+    device: str = "auto",
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Run:
+    """Carry out a recipe: every stage measured, one matrix, one verdict.
+
+    recipe: name of a built-in recipe, path of a YAML file, or the same as a mapping.
+    out: folder of the run; runs/<name> when left out.
+    resume: go on with the run in `out`, or with the latest of that name.
+    seeds: take these instead of the recipe's.
+    device: auto, cpu, cuda, cuda:1, mps.
+    overrides: like `--set`: "method.temperature=2".
+
+    Raises:
+        RequestError: something is wrong with the request; nothing was written.
+        RunError: it failed while running; the folder is valid and can be resumed.
+    """
+    if seeds is not None:
+        overrides = [*overrides, f"seeds={list(seeds)}"]
+    draft, plan = inspect(recipe, overrides)
+    folder = RunFolder(_place(plan, out, resume=resume))
+    if resume and folder.exists() and _finished(folder, plan):
+        return Run(folder.path)
+    with _deterministic():
+        prepared = prepare(draft, plan, device)
+        with folder:
+            return _in_folder(prepared, folder, progress or Silent())
+
+
+def _place(plan: Plan, out: str | Path | None, *, resume: bool) -> Path:
+    runs = Path(RUNS)
+    if resume:
+        path = Path(out) if out else latest_folder(runs, plan.name)
+        if path is None or not RunFolder(path).exists():
+            where = path or runs / plan.name
+            raise RequestError(Problem(f"there is no run to resume in {where}", "leave --resume out"))
+        return path
+    path = Path(out) if out else new_folder(runs, plan.name)
+    if RunFolder(path).exists():
+        fix = "go on with it by --resume, or choose another folder with --out"
+        raise RequestError(Problem(f"{path} already holds a run", fix))
+    if path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
+        raise RequestError(Problem(f"{path} is not empty and holds no run", "choose another folder"))
+    if path.exists() and not path.is_dir():
+        raise RequestError(Problem(f"{path} is a file", "choose another folder with --out"))
+    return path
+
+
+def _finished(folder: RunFolder, plan: Plan) -> bool:
+    record = folder.read()
+    if changed := differences(record["recipe"], plan.resolved):
+        listed = "; ".join(changed[:10])
+        fix = "resume with the recipe it was begun with, or start a new run"
+        raise RequestError(Problem(f"the recipe differs from that of {folder.path}: {listed}", fix))
+    return bool(record.get("status") == "finished")
+
+
+def _in_folder(prepared: Prepared, folder: RunFolder, progress: Progress) -> Run:
+    plan, log = prepared.plan, Log(folder.log)
+    before = folder.read() if folder.exists() else {}
+    record = _record(prepared) | {"seconds": before.get("seconds", 0.0)}
+    if changed := differences(before.get("versions", record["versions"]), record["versions"]):
+        raise ReplayDiverged(
+            f"installed versions changed since the run began ({'; '.join(changed)}), so it would "
+            "not end with the same bits; install them again, or start a new run"
+        )
+    began = time.perf_counter()
+    folder.write({**record, "status": "running"})
+    log.write("resumed" if before else "began", recipe=plan.digest)
+    for task in prepared.tasks.values():
+        for note in task.notes:
+            progress.note(f"{task.name}: {note}")
+    try:
+        rows = {seed: Work(prepared, folder, seed, progress, log).run() for seed in plan.seeds}
+        cells = collect(rows, prepared)
+        parquet.write(cells, folder.outcomes)
+        write_curves(rows, folder.curves)
+        matrix = Matrix(cells)
+        write_json(folder.metrics_json, matrix.to_json())
+        verdict = judge(plan.gate, matrix)
+    except BaseException as error:
+        reason = str(error) if isinstance(error, BequestError) else type(error).__name__
+        record["seconds"] += time.perf_counter() - began
+        with contextlib.suppress(BequestError):
+            log.write("stopped", reason=reason)
+            folder.write({**record, "status": "stopped", "reason": reason})
+        raise
+    record["seconds"] += time.perf_counter() - began
+    folder.write({**record, "status": "finished", "verdict": verdict.to_json()})
+    log.write("finished", passed=verdict.passed)
+    folder.drop_journal()
+    return Run(folder.path)
+
+
+def _record(prepared: Prepared) -> dict[str, Any]:
+    plan = prepared.plan
+    return {
+        "name": plan.name,
+        "title": plan.title,
+        "recipe": plan.resolved,
+        "digest": plan.digest,
+        "seeds": list(plan.seeds),
+        "versions": versions(),
+        "machine": {
+            "system": platform.platform(terse=True),
+            "python": platform.python_version(),
+            "processor": platform.machine(),
+            "threads": torch.get_num_threads(),
+            "device": str(prepared.device),
+        },
+        "tasks": {
+            name: {
+                "fingerprint": task.fingerprint,
+                "purpose": task.purpose,
+                "asks": task.asks,
+                "labels": list(task.labels),
+                "samples": {side: len(split) for side, split in task.splits.items()},
+                "notes": list(task.notes),
+            }
+            for name, task in prepared.tasks.items()
+        },
+    }
+
+
+@contextlib.contextmanager
+def _deterministic() -> Iterator[None]:
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=True)

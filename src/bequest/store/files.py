@@ -1,0 +1,94 @@
+"""The one place where files are written: each appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bequest.core.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_WORDS = {
+    errno.ENOSPC: ("the disk is full", "free some space, then go on with --resume"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space, then go on with --resume"),
+    errno.EROFS: ("the file system is read-only", "choose another folder with --out"),
+    errno.EACCES: ("writing there is not allowed", "choose another folder with --out"),
+    errno.EPERM: ("writing there is not allowed", "choose another folder with --out"),
+    errno.ENOENT: ("the folder is gone", "was it moved or deleted while the run was going on?"),
+    errno.EFBIG: ("the file would be larger than the system allows", "see `ulimit -f`"),
+}
+
+
+def explain(path: Path, error: OSError) -> StoreError:
+    """An operating system's error in words, with what to do about it."""
+    what, fix = _WORDS.get(error.errno or 0, (error.strerror or str(error), ""))
+    return StoreError(f"{path} could not be written: {what}" + (f"; {fix}" if fix else ""))
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place, synced to disk, when the block ends.
+
+    Raises:
+        StoreError: it could not be written; `path` is as it was before.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise explain(path, error) from error
+    finally:
+        _discard(temporary)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8; whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON; whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, limit: int = 64 << 20) -> Any:
+    """The JSON value in `path`, of at most `limit` bytes.
+
+    Raises:
+        StoreError: the file is missing, larger than the limit, or no JSON.
+    """
+    try:
+        size = path.stat().st_size
+        if size > limit:
+            raise StoreError(f"{path} is {size:,} bytes; at most {limit:,} are expected")
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"{path} could not be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{path} is damaged: no JSON ({error})") from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _discard(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:  # a read-only or vanished folder: there is nothing left to tidy
+        return

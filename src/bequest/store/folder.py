@@ -1,0 +1,131 @@
+"""Run folders: claimed by one process at a time, valid at every moment."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bequest.core.errors import Problem, RequestError, RunBusy
+from bequest.store.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class RunFolder:
+    """A folder that holds one run.
+
+    Used as a context manager it is claimed for writing: the lock ends with the process, even when
+    that is killed, so nothing stale is ever left behind.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    run_json = property(lambda self: self.path / "run.json")
+    metrics_json = property(lambda self: self.path / "metrics.json")
+    outcomes = property(lambda self: self.path / "outcomes.parquet")
+    curves = property(lambda self: self.path / "curves.parquet")
+    log = property(lambda self: self.path / "log.jsonl")
+
+    def journal(self, seed: int) -> Path:
+        """Where the entries of a seed lie, those of each step in a folder of its own."""
+        return self.path / "journal" / f"seed-{seed}"
+
+    def model(self, step: str, role: str, seed: int) -> Path:
+        """Where the model a step delivers in a role lies."""
+        return self.path / "models" / step / role / f"seed-{seed}"
+
+    def pack(self, step: str, seed: int, name: str) -> Path:
+        """Where a pack that a stage delivers lies."""
+        return self.path / "packs" / step / f"seed-{seed}" / f"{name}.safetensors"
+
+    def drop_journal(self) -> None:
+        """Delete the journal of a finished run: everything in it stands elsewhere."""
+        shutil.rmtree(self.path / "journal", ignore_errors=True)
+
+    def exists(self) -> bool:
+        """Whether a run was begun here."""
+        return bool(self.run_json.exists())
+
+    def read(self) -> dict[str, Any]:
+        """What run.json says.
+
+        Raises:
+            RequestError: there is no run here.
+        """
+        if not self.exists():
+            raise RequestError(Problem(f"{self.path} holds no run", "give the folder of a run"))
+        record = read_json(self.run_json)
+        if not isinstance(record, dict) or "recipe" not in record:
+            raise RequestError(f"{self.run_json} is not a run's record")
+        return record
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Replace run.json."""
+        write_json(self.run_json, record)
+
+    def __enter__(self) -> RunFolder:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise RequestError(
+                Problem(
+                    f"{self.path} can't be written to: {error.strerror}",
+                    "choose another folder with --out",
+                )
+            ) from error
+        self._claim()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _claim(self) -> None:
+        assert self._lock is not None  # noqa: S101
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = os.pread(self._lock, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._lock)
+            self._lock = None
+            raise RunBusy(
+                Problem(
+                    f"process {owner} is writing to {self.path}",
+                    "wait for it, or choose another folder with --out",
+                )
+            ) from error
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+
+
+def new_folder(runs: Path, name: str) -> Path:
+    """The first of runs/name, runs/name-2, runs/name-3 … that does not exist."""
+    number = 1
+    while (folder := runs / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def latest_folder(runs: Path, name: str) -> Path | None:
+    """The newest run of that name in `runs`, by the number behind it."""
+    pattern = re.compile(re.escape(name) + r"(?:-(\d+))?")
+    found = [
+        (int(match[1] or 1), path)
+        for path in (runs.iterdir() if runs.is_dir() else ())
+        if (match := pattern.fullmatch(path.name)) and RunFolder(path).exists()
+    ]
+    return max(found)[1] if found else None

@@ -1,0 +1,166 @@
+"""The run's record of finished work: what makes a killed run go on, bit for bit.
+
+Whatever costs or draws random numbers is one *entry*. An entry's key is its position: step, seed,
+number. What went in is not part of the key but verified when the entry is met again, so that a
+changed method, setting or version is a clear `ReplayDiverged` and never a silently mixed run.
+An entry counts once its `.json` stands; its tensors are written before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bequest.core.errors import ReplayDiverged, StoreError
+from bequest.store.files import read_json, write_json
+from bequest.store.tensors import flatten, load_tensors, save_tensors, unflatten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+
+def derive(*parts: str | int) -> int:
+    """A seed of 63 bits from a position, such as (run seed, step number, entry number)."""
+    text = "\x1f".join(map(str, parts)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 1
+
+
+class Journal:
+    """The entries of one step under one seed, in the order in which they are asked for.
+
+    folder: where they lie, `journal/seed-<seed>/<step>`.
+    position: what random numbers derive from, (seed, number of the step).
+    settings: what every entry of the step depends on: versions, the method's source and fields.
+    committed: called with an entry's name after it has been written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        position: tuple[int, int],
+        settings: Mapping[str, str],
+        committed: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self.folder = folder
+        self._position = position
+        self._settings = settings
+        self._committed = committed
+        self._number = 0
+
+    def entry(self, kind: str, name: str, went_in: Mapping[str, str]) -> Entry:
+        """The next entry; it may already have been finished by an earlier process."""
+        number = self._number
+        self._number += 1
+        stem = f"{number:04d}-{kind}-{_slug(name)}"
+        inputs = {"kind": kind, "name": name, **self._settings, **went_in}
+        seed = derive(*self._position, number)
+        return Entry(self.folder, stem, seed, inputs, self._committed)
+
+    def seed_of(self, name: str) -> int:
+        """A seed for random numbers that a method draws under `name`."""
+        return derive(*self._position, "rng", name)
+
+    def forget(self) -> None:
+        """Drop every entry: the step is finished and has delivered what it keeps."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One piece of work: a fit, a remembered result, the scores of a stage."""
+
+    folder: Path
+    stem: str
+    seed: int
+    inputs: Mapping[str, str]
+    committed: Callable[[str], None]
+
+    def result(self) -> Any:
+        """What the finished entry holds; raises LookupError if it isn't finished.
+
+        Raises:
+            ReplayDiverged: it was finished with other inputs.
+        """
+        path = self._path("json")
+        if not path.exists():
+            self._refuse_other_work()
+            raise LookupError(self.stem)
+        record = read_json(path)
+        self._verify(record["inputs"])
+        has_tensors = record["tensors"]
+        tensors = load_tensors(self._path("safetensors")) if has_tensors else {}
+        return unflatten(record["result"], tensors)
+
+    def commit(self, result: Any) -> None:
+        """Write the result; from now on the entry is finished, and its checkpoint is dropped."""
+        skeleton, tensors = flatten(result)
+        if tensors:
+            save_tensors(self._path("safetensors"), tensors)
+        record = {"inputs": dict(self.inputs), "tensors": bool(tensors), "result": skeleton}
+        write_json(self._path("json"), record)
+        self._path("checkpoint").unlink(missing_ok=True)
+        self.committed(self.stem)
+
+    def save_checkpoint(self, state: Any) -> None:
+        """Keep the state of unfinished work, replacing the checkpoint before."""
+        skeleton, tensors = flatten(state)
+        note = {"inputs": json.dumps(dict(self.inputs)), "skeleton": json.dumps(skeleton)}
+        save_tensors(self._path("checkpoint"), tensors, note)
+
+    def checkpoint(self) -> Any:
+        """The last checkpoint, or None.
+
+        Raises:
+            ReplayDiverged: it was written with other inputs.
+        """
+        path = self._path("checkpoint")
+        if not path.exists():
+            return None
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                note = file.metadata() or {}
+            inputs, skeleton = json.loads(note["inputs"]), json.loads(note["skeleton"])
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise StoreError(f"{path} is damaged: {error}; delete it and resume") from error
+        self._verify(inputs)
+        return unflatten(skeleton, load_tensors(path))
+
+    def side_file(self, suffix: str) -> Path:
+        """Where a file that belongs to this entry lies."""
+        return self._path(suffix)
+
+    def _path(self, suffix: str) -> Path:
+        return self.folder / f"{self.stem}.{suffix}"
+
+    def _verify(self, then: Mapping[str, str]) -> None:
+        changed = [
+            f"{key}: {then.get(key, '—')} then, {self.inputs.get(key, '—')} now"
+            for key in {**then, **self.inputs}
+            if then.get(key) != self.inputs.get(key)
+        ]
+        if changed:
+            raise ReplayDiverged(
+                f"journal entry {self.stem} was made with other inputs ({'; '.join(changed)}); "
+                "put back what changed, or start a new run"
+            )
+
+    def _refuse_other_work(self) -> None:
+        number = self.stem.partition("-")[0]
+        others = [path.stem for path in self.folder.glob(f"{number}-*.json")]
+        if others:
+            raise ReplayDiverged(
+                f"the journal holds {others[0]} where the resumed run asks for {self.stem}; "
+                "was the method edited? Put it back, or start a new run"
+            )
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40] or "entry"
+

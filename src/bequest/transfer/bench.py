@@ -1,0 +1,257 @@
+"""The workbench: everything a method needs, and nothing that lets it measure itself."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bequest.core.errors import Problem, RequestError, did_you_mean
+from bequest.lazy import torch
+from bequest.transfer import cache
+from bequest.transfer.fit import Fit, Fitted
+from bequest.transfer.randomness import generator, seeded
+from bequest.transfer.state import fingerprint, load_state, named_modules, state
+from bequest.transfer.streams import Live, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bequest.core.live import Batch, Model, Purpose, Task
+    from bequest.recipe.schema import FitSettings
+    from bequest.store.journal import Journal
+    from bequest.transfer.fit import Hook, Loss, Progress
+    from bequest.transfer.streams import Stream
+
+T = TypeVar("T")
+
+
+class TaskView:
+    """A task as methods see it: what to learn from and what to choose by, never the test split."""
+
+    def __init__(self, task: Task, device: torch.device) -> None:
+        self._task = task
+        self.name, self.purpose, self.labels = task.name, task.purpose, task.labels
+        self.train = Rows(task.splits["train"], device, f"{task.fingerprint}:train")
+        self.validation = Rows(
+            task.splits["validation"], device, f"{task.fingerprint}:validation"
+        )
+
+
+class Bench:
+    """What one step works with under one seed.
+
+    seed: the run's seed; settings: the fit settings of the step; device: where models live.
+    """
+
+    def __init__(
+        self,
+        *,
+        models: Mapping[str, Model | list[Model]],
+        tasks: Sequence[Task],
+        fresh: Callable[[str], Model],
+        journal: Journal,
+        settings: FitSettings,
+        seed: int,
+        device: torch.device,
+        progress: Progress = lambda step, steps, values: None,
+    ) -> None:
+        self.seed, self.settings, self.device = seed, settings, device
+        self._models = models
+        self._tasks = [TaskView(task, device) for task in tasks]
+        self._fresh = fresh
+        self._journal = journal
+        self._progress = progress
+        self.fits: list[Fitted] = []
+
+    def model(self, role: str = "student") -> Model:
+        """The model in a role; a step changes it in place.
+
+        Raises:
+            RequestError: nothing fills the role, or a list of models does.
+        """
+        found = self._in_role(role)
+        if isinstance(found, list):
+            raise RequestError(f"role `{role}` holds {len(found)} models; ask for models()")
+        return found
+
+    def models(self, role: str) -> list[Model]:
+        """The models of a role that holds a list."""
+        found = self._in_role(role)
+        return found if isinstance(found, list) else [found]
+
+    def task(self, purpose: Purpose = "learn") -> TaskView:
+        """The only task of a purpose.
+
+        Raises:
+            RequestError: there is none, or there are several.
+        """
+        found = self.tasks(purpose)
+        if len(found) != 1:
+            names = ", ".join(task.name for task in found) or "none"
+            raise RequestError(
+                Problem(
+                    f"one task with purpose `{purpose}` is needed, but there are {len(found)}: "
+                    f"{names}",
+                    "name the tasks of the step with `tasks:`",
+                )
+            )
+        return found[0]
+
+    def tasks(self, purpose: Purpose | None = None) -> list[TaskView]:
+        """The tasks of the step, in the order of the recipe, of one purpose or of all."""
+        return [task for task in self._tasks if purpose in (None, task.purpose)]
+
+    def fresh(self, role: str = "student") -> Model:
+        """A new model built like the one in a role, with its own untrained weights.
+
+        Reference lines start from it: `gold`, `joint`, `single`. Under one seed it is the same
+        model each time.
+        """
+        return self._fresh(role)
+
+    def copy(self, model: Model, *, frozen: bool = False) -> Model:
+        """A model of its own with the same weights; frozen, it takes no gradient."""
+        twin = copy.deepcopy(model)
+        return freeze(twin) if frozen else twin
+
+    def module(self, name: str, make: Callable[[], torch.nn.Module]) -> torch.nn.Module:
+        """A module that trains beside a model and is left out of it, such as a regressor.
+
+        `name` and the position of the step decide the random numbers its making draws.
+        """
+        with seeded(self._journal.seed_of(name)):
+            return make().to(self.device)
+
+    def rng(self, name: str) -> torch.Generator:
+        """Random numbers for a method, the same whenever the step runs under this seed."""
+        return generator(self._journal.seed_of(name))
+
+    def fit(
+        self,
+        modules: Any,
+        batches: Stream | Callable[[int, Any, torch.Generator], Any],
+        loss: Loss,
+        *,
+        keep: Sequence[Any] = (),
+        update_mask: Mapping[torch.nn.Parameter, torch.Tensor] | None = None,
+        on_gradient: Hook | None = None,
+        on_step: Hook | None = None,
+        select: Callable[[], float] | None = None,
+    ) -> Fitted:
+        """Train `modules` on `batches`; the one training loop, and one entry of the journal.
+
+        modules: a model, a module or a mapping of either; every parameter that wants a gradient
+            trains. They are in training mode inside and in eval mode afterwards.
+        batches: a task's `train`, `pair(…)`, `episodes(…)`, or `f(step, modules, rng)`.
+        loss: `loss(modules, batch, rng)` gives {term: tensor} or {term: (weight, tensor)}.
+        keep: objects with `state_dict` that change along: memories, buffers, averages.
+        update_mask: parameter to a boolean tensor; entries that are False stay bit-identical.
+        on_gradient, on_step: `f(modules, step)` after the backward pass, after the update.
+        select: a score on validation data, higher is better, asked after every epoch; the state
+            with the best score is put back at the end.
+
+        Raises:
+            NotFinite: a term became NaN or infinite.
+        """
+        stream = self._live(batches, modules) if callable(batches) else batches
+        named = named_modules(modules)
+        went_in = {"weights": fingerprint(named), "settings": self.settings.model_dump_json()}
+        entry = self._journal.entry("fit", "-".join(filter(None, named)) or "model", went_in)
+        try:
+            record = entry.result()
+        except LookupError:
+            fit = Fit(
+                entry, modules, stream, loss, self.settings, keep, update_mask,
+                on_gradient, on_step, select, self._progress,
+            )  # fmt: skip
+            fitted = fit.run()
+            record = {
+                "steps": fitted.steps,
+                "curves": fitted.curves,
+                "best": fitted.best,
+                "cost": fitted.cost,
+                "modules": state(named),
+                "keep": [thing.state_dict() for thing in keep],
+            }
+            entry.commit(record)
+        else:
+            load_state(named, record["modules"])
+            for thing, kept in zip(keep, record["keep"], strict=True):
+                thing.load_state_dict(kept)
+            for module in named.values():
+                module.eval()
+        fitted = Fitted(record["steps"], record["curves"], record["best"], record["cost"])
+        self.fits.append(fitted)
+        return fitted
+
+    def remember(self, name: str, make: Callable[[], T]) -> T:
+        """The result of `make()`, computed once and kept in the journal.
+
+        For whatever costs, draws random numbers or talks to a service. The result is made of
+        tensors, NumPy arrays, numbers, texts, lists, tuples and mappings.
+        """
+        entry = self._journal.entry("remember", name, {})
+        try:
+            result: T = entry.result()
+        except LookupError:
+            with seeded(entry.seed):
+                result = make()
+            entry.commit(result)
+        return result
+
+    def recall(self, model: Model, rows: Rows, ask: str = "logits") -> cache.Recalled:
+        """What a frozen model answers to every sample of `rows`, asked once, looked up by id.
+
+        Memory-mapped on disk; the result is called with a batch.
+
+        Raises:
+            StaleCache: what lies there was made from other weights, data or transform.
+        """
+        weights = fingerprint({"model": model.module})
+        made_from = {"weights": weights, "data": rows.fingerprint, "asked": ask}
+        entry = self._journal.entry("recall", ask, made_from)
+        return cache.recall(
+            entry.side_file("npy"), made_from, rows.ids, self._answers(model, rows, ask)
+        )
+
+    def _answers(self, model: Model, rows: Rows, ask: str) -> Iterator[torch.Tensor]:
+        model.module.eval()
+        with torch.inference_mode():
+            for batch in rows.in_order(_ASK_BATCH):
+                yield getattr(model, ask)(batch.inputs)
+
+    def _live(self, make: Any, modules: Any) -> Live:
+        if self.settings.steps is None:
+            raise RequestError(
+                Problem(
+                    "data made while training has no epochs",
+                    "say how long with `steps: 1000`",
+                    ("fit", "steps"),
+                )
+            )
+        return Live(make, modules, self.settings.steps)
+
+    def _in_role(self, role: str) -> Model | list[Model]:
+        if role not in self._models:
+            raise RequestError(
+                Problem(
+                    f"no model fills the role `{role}`",
+                    f"the step has {', '.join(self._models)}",
+                    meant=did_you_mean(role, self._models),
+                )
+            )
+        return self._models[role]
+
+
+_ASK_BATCH = 512
+
+
+def freeze(model: Model) -> Model:
+    """The model itself, in eval mode, taking no gradient."""
+    model.module.eval()
+    model.module.requires_grad_(False)
+    return model
+
+
+__all__ = ["Batch", "Bench", "Rows", "TaskView", "freeze"]

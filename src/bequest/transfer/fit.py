@@ -1,0 +1,224 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bequest.core.errors import RunError
+from bequest.lazy import torch
+from bequest.store.journal import derive
+from bequest.transfer import randomness
+from bequest.transfer.costs import peak_memory
+from bequest.transfer.optimizers import make_optimizer, rate_factor
+from bequest.transfer.state import load_state, named_modules, state, trainable
+from bequest.transfer.terms import Curves, shares, total, weighed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from bequest.recipe.schema import FitSettings
+    from bequest.store.journal import Entry
+    from bequest.transfer.streams import Stream
+    from bequest.transfer.terms import Term
+
+    Loss = Callable[[Any, Any, torch.Generator], Mapping[str, Term]]
+    Hook = Callable[[Any, int], None]
+    Progress = Callable[[int, int, Mapping[str, float]], None]
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit leaves behind, beside the trained modules.
+
+    steps: optimiser steps taken; curves: points with step, term, weight, value (mean since the
+    last point) and share of the gradient; best: the best of `select`, or None.
+    """
+
+    steps: int
+    curves: list[dict[str, Any]]
+    best: float | None = None
+    cost: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Fit:
+    """One fit: what trains, on what, and how; `run` does the work."""
+
+    entry: Entry
+    modules: Any
+    stream: Stream
+    loss: Loss
+    settings: FitSettings
+    keep: Sequence[Any] = ()
+    update_mask: Mapping[torch.nn.Parameter, torch.Tensor] | None = None
+    on_gradient: Hook | None = None
+    on_step: Hook | None = None
+    select: Callable[[], float] | None = None
+    progress: Progress = lambda step, steps, values: None
+
+    def __post_init__(self) -> None:
+        self.named = named_modules(self.modules)
+        self.parameters = trainable(self.named)
+        self.steps_per_epoch = self.stream.steps(self.settings.batch_size)
+        if not self.steps_per_epoch:
+            raise RunError("nothing to fit on: the stream has no sample")
+        self.steps = self.settings.steps or self.settings.epochs * self.steps_per_epoch
+        self.optimizer = make_optimizer(self.settings, self.parameters)
+        self.curves = Curves(self.steps)
+        self.rng = randomness.generator(derive(self.entry.seed, "loss"), self.parameters[0].device)
+        self.step = 0
+        self.best: float | None = None
+        self.best_state: dict[str, torch.Tensor] = {}
+        self._seconds = 0.0
+        self._peak = 0.0
+        self._checkpointed = self._began = time.perf_counter()
+
+    def run(self) -> Fitted:
+        """Train from the start, or from the last checkpoint; modules end in eval mode."""
+        with ExitStack() as stack:
+            stack.enter_context(randomness.seeded(self.entry.seed))
+            self._resume()
+            self._began = self._checkpointed = time.perf_counter()
+            for module in self.named.values():
+                module.train()
+            stack.callback(_eval, self.named.values())
+            self._epochs()
+            self._put_back_best()
+        cost = {"seconds": self._elapsed(), "peak_memory": max(self._peak, peak_memory())}
+        return Fitted(self.steps, self.curves.points, self.best, cost)
+
+    def _epochs(self) -> None:
+        cost_of_checkpoint = 0.0
+        while self.step < self.steps:
+            for batch in self._rest_of_epoch():
+                self._one_step(batch)
+                epoch_ended = self.step % self.steps_per_epoch == 0 or self.step == self.steps
+                if epoch_ended and self.select:
+                    self._choose(self.select)
+                if self._checkpoint_is_due(cost_of_checkpoint):
+                    cost_of_checkpoint = self._checkpoint()
+                if self.step == self.steps:
+                    return
+
+    def _rest_of_epoch(self) -> Iterator[Any]:
+        epoch, skip = divmod(self.step, self.steps_per_epoch)
+        seed = derive(self.entry.seed, "epoch", epoch)
+        return self.stream.epoch(seed, self.settings.batch_size, skip)
+
+    def _one_step(self, batch: Any) -> None:
+        step = self.step
+        with self._precision():
+            pairs = weighed(self.loss(self.modules, batch, self.rng))
+        found = shares(pairs, self.parameters) if self.curves.wants_shares(step) else {}
+        self.optimizer.zero_grad()
+        total(pairs).backward()  # type: ignore[no-untyped-call]
+        if self.on_gradient:
+            self.on_gradient(self.modules, step)
+        if self.settings.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
+        self._set_rate(step)
+        self._update()
+        if self.on_step:
+            self.on_step(self.modules, step)
+        if self.curves.add(step, pairs, found):
+            self._peak = max(self._peak, peak_memory())
+            self.progress(step + 1, self.steps, self._latest(len(pairs)))
+        self.step = step + 1
+
+    def _precision(self) -> Any:
+        device = self.parameters[0].device.type
+        lower = self.settings.precision == "bfloat16"
+        return torch.autocast(device, torch.bfloat16, enabled=True) if lower else _NOTHING
+
+    def _set_rate(self, step: int) -> None:
+        if self.settings.schedule != "constant" or self.settings.warmup:
+            rate = self.settings.optimizer.lr * rate_factor(self.settings, step, self.steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+
+    def _update(self) -> None:
+        # Masked entries are put back rather than given a zero gradient: decay and momentum would
+        # move them all the same, and frozen means bit-identical.
+        masks = self.update_mask or {}
+        before = [(parameter, parameter.detach().clone()) for parameter in masks]
+        self.optimizer.step()
+        for parameter, old in before:
+            with torch.no_grad():
+                parameter.copy_(torch.where(masks[parameter], parameter, old))
+
+    def _latest(self, terms: int) -> dict[str, float]:
+        return {point["term"]: point["value"] for point in self.curves.points[-terms:]}
+
+    def _choose(self, select: Callable[[], float]) -> None:
+        _eval(self.named.values())
+        with torch.no_grad():
+            score = float(select())
+        for module in self.named.values():
+            module.train()
+        if self.best is None or score > self.best:
+            self.best = score
+            self.best_state = {name: value.clone() for name, value in state(self.named).items()}
+
+    def _put_back_best(self) -> None:
+        if self.best_state:
+            load_state(self.named, self.best_state)
+
+    def _elapsed(self) -> float:
+        return self._seconds + time.perf_counter() - self._began
+
+    def _checkpoint_is_due(self, cost: float) -> bool:
+        # A checkpoint a hundred times its own cost apart keeps the whole below one per cent.
+        least = max(self.settings.checkpoint_seconds, 100 * cost)
+        if self.settings.checkpoint_seconds == 0:
+            least = 0
+        return self.step < self.steps and time.perf_counter() - self._checkpointed >= least
+
+    def _checkpoint(self) -> float:
+        began = time.perf_counter()
+        self.entry.save_checkpoint(
+            {
+                "step": self.step,
+                "seconds": self._elapsed(),
+                "peak": self._peak,
+                "modules": state(self.named),
+                "optimizer": self.optimizer.state_dict(),
+                "keep": [thing.state_dict() for thing in self.keep],
+                "curves": self.curves.state(),
+                "rng": self.rng.get_state(),
+                "globals": randomness.global_state(),
+                "best": self.best,
+                "best_state": self.best_state,
+            }
+        )
+        self._checkpointed = time.perf_counter()
+        return self._checkpointed - began
+
+    def _resume(self) -> None:
+        saved = self.entry.checkpoint()
+        if saved is None:
+            return
+        self.step, self._seconds, self._peak = saved["step"], saved["seconds"], saved["peak"]
+        load_state(self.named, saved["modules"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        for thing, kept in zip(self.keep, saved["keep"], strict=True):
+            thing.load_state_dict(kept)
+        self.curves.restore(saved["curves"])
+        self.rng.set_state(saved["rng"])
+        randomness.restore(saved["globals"])
+        self.best, self.best_state = saved["best"], saved["best_state"]
+
+
+class _Nothing:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+_NOTHING = _Nothing()
+
+
+def _eval(modules: Any) -> None:
+    for module in modules:
+        module.eval()

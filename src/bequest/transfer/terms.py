@@ -1,0 +1,139 @@
+"""The terms of a loss: their weights, values and shares of the gradient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bequest.core.errors import NotFinite, RunError
+from bequest.lazy import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Term = torch.Tensor | tuple[float, torch.Tensor]
+
+CURVE_POINTS = 100
+SHARE_POINTS = 10
+
+
+def weighed(terms: Mapping[str, Term]) -> dict[str, tuple[float, torch.Tensor]]:
+    """Every term as (weight, value); a bare tensor has weight 1.
+
+    Raises:
+        RunError: there is no term, or one is not a single number.
+    """
+    if not terms:
+        raise RunError("the loss gave no term; it must give {name: tensor}")
+    pairs = {
+        name: term if isinstance(term, tuple) else (1.0, term) for name, term in terms.items()
+    }
+    for name, (_, value) in pairs.items():
+        if value.numel() != 1:
+            raise RunError(
+                f"loss term `{name}` has shape {tuple(value.shape)}; it must be a single number"
+            )
+    return pairs
+
+
+def total(pairs: Mapping[str, tuple[float, torch.Tensor]]) -> torch.Tensor:
+    """The weighted sum."""
+    values = [value if weight == 1 else weight * value for weight, value in pairs.values()]
+    result = values[0]
+    for value in values[1:]:
+        result = result + value
+    return result
+
+
+def shares(
+    pairs: Mapping[str, tuple[float, torch.Tensor]], parameters: Sequence[torch.nn.Parameter]
+) -> dict[str, float]:
+    """How much of the gradient each weighted term makes: its norm over the sum of all norms.
+
+    Costs one backward pass a term and leaves every `.grad` as it is.
+    """
+    if len(pairs) == 1:
+        return dict.fromkeys(pairs, 1.0)
+    norms = {name: _norm(weight * value, parameters) for name, (weight, value) in pairs.items()}
+    whole = sum(norms.values())
+    return {name: norm / whole if whole else 0.0 for name, norm in norms.items()}
+
+
+def _norm(value: torch.Tensor, parameters: Sequence[torch.nn.Parameter]) -> float:
+    if not value.requires_grad:
+        return 0.0
+    found = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+    norms = [torch.linalg.vector_norm(gradient) for gradient in found if gradient is not None]
+    return float(torch.linalg.vector_norm(torch.stack(norms))) if norms else 0.0
+
+
+class Curves:
+    """The course of every term over a fit, at about a hundred points.
+
+    Values are gathered on the device and read once a point, so a step waits for nothing.
+    """
+
+    def __init__(self, steps: int, points: list[dict[str, Any]] | None = None) -> None:
+        self._every = max(1, steps // CURVE_POINTS)
+        self._share_every = max(1, steps // SHARE_POINTS)
+        self._last = steps - 1
+        self._values: dict[str, list[torch.Tensor]] = {}
+        self._weights: dict[str, float] = {}
+        self._shares: dict[str, float] = {}
+        self.points = points if points is not None else []
+
+    def wants_shares(self, step: int) -> bool:
+        """Whether the shares of the gradient are to be measured at this step."""
+        return step % self._share_every == 0
+
+    def add(
+        self, step: int, pairs: Mapping[str, tuple[float, torch.Tensor]], found: dict[str, float]
+    ) -> bool:
+        """Take in the terms of a step; true when this completed a point.
+
+        Raises:
+            NotFinite: a term became NaN or infinite since the last point.
+        """
+        if found:
+            self._shares = found
+        for name, (weight, value) in pairs.items():
+            self._values.setdefault(name, []).append(value.detach())
+            self._weights[name] = float(weight)
+        if (step + 1) % self._every and step != self._last:
+            return False
+        self._point(step)
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint needs."""
+        values = {name: torch.stack(seen) for name, seen in self._values.items()}
+        return {
+            "points": self.points,
+            "values": values,
+            "weights": self._weights,
+            "shares": self._shares,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.points = state["points"]
+        self._values = {name: list(seen.unbind()) for name, seen in state["values"].items()}
+        self._weights, self._shares = state["weights"], state["shares"]
+
+    def _point(self, step: int) -> None:
+        for name, seen in self._values.items():
+            value = float(torch.stack(seen).mean())
+            if value - value != 0:
+                raise NotFinite(
+                    f"loss term `{name}` became {value} between steps {step + 1 - len(seen)} and "
+                    f"{step}; try a lower fit.optimizer.lr or set fit.clip_norm"
+                )
+            self.points.append(
+                {
+                    "step": step,
+                    "term": name,
+                    "weight": self._weights[name],
+                    "value": value,
+                    "share": self._shares.get(name),
+                }
+            )
+        self._values = {}

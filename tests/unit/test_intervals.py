@@ -1,0 +1,171 @@
+"""Intervals against exact distributions, and against how often they hold the truth."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bequest.measure.intervals import Estimate, Resampler, holm, interval, p_value, spread
+
+ONE_EACH = np.ones
+
+
+def drawn(values, resamples=1000, seed=0):
+    counts = np.ones(len(values), np.int64)
+    blocks = Resampler(seed, resamples).blocks(counts)
+    return np.concatenate([block @ np.asarray(values, np.float32) for block in blocks])
+
+
+def test_two_samples_are_resampled_uniformly():
+    # Dirichlet(1, 1): the mean of {0, 1} is uniform on [0, 1]
+    means = np.sort(drawn([0, 1], resamples=20_000))
+    assert means.mean() == pytest.approx(0.5, abs=0.01)
+    assert np.abs(means - np.linspace(0, 1, len(means))).max() < 0.015
+
+
+@pytest.mark.parametrize(("right", "n"), [(1, 3), (9, 10), (30, 40)])
+def test_a_share_is_resampled_as_a_beta(right, n):
+    # the mean of `right` ones among n is Beta(right, n - right)
+    means = drawn([1] * right + [0] * (n - right), resamples=20_000)
+    assert means.mean() == pytest.approx(right / n, abs=0.01)
+    assert means.var() == pytest.approx(right / n * (1 - right / n) / (n + 1), rel=0.06)
+
+
+def test_weights_sum_to_one_and_never_vanish():
+    (block,) = Resampler(resamples=50).blocks(np.array([1, 3, 2]))
+    assert block.shape == (50, 6)
+    assert block.sum(axis=1) == pytest.approx(np.ones(50), abs=1e-6)
+    assert (block > 0).all()
+    assert (block[:, 1] == block[:, 2]).all()
+    assert (block[:, 1] == block[:, 3]).all()
+
+
+def test_same_seed_same_weights_other_seed_others():
+    values = np.arange(20.0)
+    assert (drawn(values) == drawn(values)).all()
+    assert not (drawn(values) == drawn(values, seed=1)).any()
+
+
+def test_many_samples_come_in_blocks(monkeypatch):
+    monkeypatch.setattr("bequest.measure.intervals._BLOCK_FLOATS", 100)
+    blocks = list(Resampler(resamples=25).blocks(np.ones(10, np.int64)))
+    assert [len(block) for block in blocks] == [10, 10, 5]
+    assert len(np.unique(np.concatenate(blocks)[:, 0])) == 25
+
+
+def test_kept_weights_are_bounded(monkeypatch):
+    monkeypatch.setattr("bequest.measure.intervals._KEPT_FLOATS", 100)
+    resampler = Resampler(resamples=5)
+    first = next(resampler.blocks(np.ones(12, np.int64))).copy()
+    next(resampler.blocks(np.ones(13, np.int64)))
+    assert (next(resampler.blocks(np.ones(12, np.int64))) == first).all()
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_the_variance_over_seeds_is_unbiased(count):
+    points = np.random.default_rng(count).normal(size=count)
+    resampled = spread(points, np.repeat(points[:, None], 40_000, 1), Resampler(0, 40_000))
+    assert resampled.mean() == pytest.approx(points.mean(), abs=0.02)
+    assert resampled.var() == pytest.approx(points.var(ddof=1) / count, rel=0.05)
+
+
+def test_one_seed_adds_no_doubt():
+    draws = np.random.default_rng(0).random((1, 100))
+    assert (spread(np.array([0.5]), draws, Resampler(0, 100)) == draws[0]).all()
+
+
+@pytest.mark.parametrize("chance", [0.5, 0.8])
+def test_intervals_of_a_share_hold_the_truth(chance):
+    rng = np.random.default_rng(0)
+    (weights,) = Resampler(resamples=400).blocks(np.ones(80, np.int64))
+    samples = (rng.random((80, 400)) < chance).astype(np.float32)  # one column for each trial
+    low, high = np.quantile(weights @ samples, (0.025, 0.975), axis=0)
+    covered = ((low <= chance) & (chance <= high)).mean()
+    assert 0.90 <= covered <= 0.98
+
+
+def test_intervals_over_units_and_seeds_hold_the_truth():
+    rng = np.random.default_rng(0)
+    resampler, covered = Resampler(resamples=300), 0
+    for _ in range(200):
+        skill = 0.7 + rng.normal(0, 0.05, 6)
+        right = rng.random((60, 6)) < skill
+        (weights,) = resampler.blocks(np.ones(60, np.int64))
+        points = right.mean(axis=0)
+        resampled = spread(points, (weights @ right.astype(np.float32)).T, resampler)
+        low, high = interval(points.mean(), resampled, (0, 1))
+        covered += low <= 0.7 <= high
+    assert 0.90 <= covered / 200 <= 0.995
+
+
+@pytest.mark.parametrize("units", [1, 10, 50])
+def test_no_error_in_n_units_is_not_surely_none(units):
+    bound = 1 - 0.025 ** (1 / units)
+    low, high = interval(1.0, np.ones(100), (0, 1), units)
+    assert (low, high) == (pytest.approx(1 - bound), 1.0)
+    low, high = interval(0.0, np.zeros(100), (-1, 1), units)
+    assert (low, high) == (pytest.approx(-bound), pytest.approx(bound))
+    # the bound is exact: with an error rate of `bound`, no error in n units has a chance of 2.5 %
+    assert (1 - bound) ** units == pytest.approx(0.025)
+
+
+def test_an_interval_stays_in_bounds_and_holds_its_value():
+    resampled = np.linspace(0.5, 1.2, 1000)
+    assert interval(0.9, resampled, (0, 1))[1] == 1
+    low, high = interval(0.3, resampled, (0, 1))
+    assert low == 0.3 < high
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_not_finite_has_no_interval(value):
+    assert all(map(math.isnan, interval(value, np.full(10, value), (0, 1))))
+    assert p_value(value, np.full(10, value), 10) == 1
+
+
+def test_p_value_counts_the_far_side_plus_one():
+    resampled = np.array([-1.0] * 3 + [1.0] * 96)
+    assert p_value(0.5, resampled, 100) == pytest.approx(2 * 4 / 100)
+    assert p_value(-0.5, -resampled, 100) == pytest.approx(2 * 4 / 100)
+    assert p_value(0.0, resampled, 100) == 1
+
+
+def test_p_value_goes_on_below_the_resolution_but_not_below_a_sign_test():
+    far = np.random.default_rng(0).normal(10, 1, 999)
+    assert 0 < p_value(10.0, far, 1000) < 1e-20
+    assert p_value(10.0, far, 8) == 2.0**-7
+    assert p_value(1.0, np.ones(999), 5) == 2.0**-4
+
+
+def test_p_values_are_uniform_where_nothing_differs():
+    rng = np.random.default_rng(3)
+    (weights,) = Resampler(resamples=400).blocks(np.ones(100, np.int64))
+    differences = rng.normal(size=(100, 400)).astype(np.float32)
+    resampled = weights @ differences
+    values = differences.mean(axis=0)
+    p = [p_value(float(v), r, 100) for v, r in zip(values, resampled.T, strict=True)]
+    assert 0.02 <= np.mean(np.array(p) <= 0.05) <= 0.09
+    assert np.mean(p) == pytest.approx(0.5, abs=0.05)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_never_lowers_and_keeps_the_order(p_values):
+    adjusted = holm(p_values)
+    assert all(a >= p for a, p in zip(adjusted, p_values, strict=True))
+    assert all(
+        a <= min(1.0, p * len(p_values)) + 1e-12 for a, p in zip(adjusted, p_values, strict=True)
+    )
+    ranked = [adjusted[i] for i in sorted(range(len(p_values)), key=p_values.__getitem__)]
+    assert ranked == sorted(ranked)
+
+
+def test_seeds_are_shown_one_by_one_below_five():
+    assert str(Estimate(0.5, 0.4, 0.6, 10, 10, (0.4, 0.6))) == "0.500 [0.400, 0.600] (0.400, 0.600)"
+    assert str(Estimate(0.5, 0.4, 0.6, 10, 10, (0.5,) * 5)) == "0.500 [0.400, 0.600]"

@@ -1,7 +1,9 @@
 from typing import Any
 
 import torch as torch
-import torch.nn.functional as functional
+import torch.nn.functional
+
+functional = torch.nn.functional
 
 safetensors_torch: Any
 transformers: Any

@@ -70,7 +70,7 @@ def test_rules_are_read(text, rule):
     ("text", "said"),
     [
         ("", "column 1: expected the name of a metric, the rule ends"),
-        ("accuracy(digits >= 2", "column 17: expected `)`"),
+        ("accuracy(digits >= 2", "column 17: expected `[)]`"),
         ("accuracy(digits) => 0.9", "column 18: .*did you mean `>=`"),
         ("accuracy(digits) = 0.9", "did you mean `==`"),
         ("accuracy(digits) 0.9", "column 18: expected one of >= <= == > <, found `0.9`"),

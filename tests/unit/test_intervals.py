@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bequest.measure.intervals import Estimate, Resampler, holm, interval, p_value, spread
 
-ONE_EACH = np.ones
+UNBOUNDED = (-math.inf, math.inf)
 
 
 def drawn(values, resamples=1000, seed=0):
@@ -76,14 +76,19 @@ def test_one_seed_adds_no_doubt():
     assert (spread(np.array([0.5]), draws, Resampler(0, 100)) == draws[0]).all()
 
 
-@pytest.mark.parametrize("chance", [0.5, 0.8])
+@pytest.mark.parametrize("chance", [0.5, 0.8, 0.98])
 def test_intervals_of_a_share_hold_the_truth(chance):
     rng = np.random.default_rng(0)
-    (weights,) = Resampler(resamples=400).blocks(np.ones(80, np.int64))
+    resampler = Resampler(resamples=400)
+    (weights,) = resampler.blocks(np.ones(80, np.int64))
     samples = (rng.random((80, 400)) < chance).astype(np.float32)  # one column for each trial
-    low, high = np.quantile(weights @ samples, (0.025, 0.975), axis=0)
-    covered = ((low <= chance) & (chance <= high)).mean()
-    assert 0.90 <= covered <= 0.98
+    guard = resampler.guard(80)
+    ends = [
+        interval(float(value), resampled, (0, 1), guard)
+        for value, resampled in zip(samples.mean(axis=0), (weights @ samples).T, strict=True)
+    ]
+    covered = np.mean([low <= chance <= high for low, high in ends])
+    assert 0.93 <= covered <= 0.995
 
 
 def test_intervals_over_units_and_seeds_hold_the_truth():
@@ -102,13 +107,40 @@ def test_intervals_over_units_and_seeds_hold_the_truth():
 
 @pytest.mark.parametrize("units", [1, 10, 50])
 def test_no_error_in_n_units_is_not_surely_none(units):
+    guard = Resampler().guard(units)
     bound = 1 - 0.025 ** (1 / units)
-    low, high = interval(1.0, np.ones(100), (0, 1), units)
-    assert (low, high) == (pytest.approx(1 - bound), 1.0)
-    low, high = interval(0.0, np.zeros(100), (-1, 1), units)
-    assert (low, high) == (pytest.approx(-bound), pytest.approx(bound))
+    low, high = interval(1.0, np.ones(1000), (0, 1), guard)
+    assert (low, high) == (pytest.approx(1 - bound, abs=1e-3), 1.0)
+    low, high = interval(0.0, np.zeros(1000), (-1, 1), guard)
+    assert (low, high) == (pytest.approx(-bound, abs=1e-3), pytest.approx(bound, abs=1e-3))
     # the bound is exact: with an error rate of `bound`, no error in n units has a chance of 2.5 %
     assert (1 - bound) ** units == pytest.approx(0.025)
+
+
+def at_most(right, n, chance):
+    """Chance of at most `right` right answers among n."""
+    return sum(math.comb(n, k) * chance**k * (1 - chance) ** (n - k) for k in range(right + 1))
+
+
+@pytest.mark.parametrize(("right", "n"), [(1, 20), (19, 20), (30, 40), (0, 5)])
+def test_the_interval_of_a_share_is_that_of_clopper_and_pearson(right, n):
+    resampler = Resampler(0, 40_000)
+    resampled = drawn([1] * right + [0] * (n - right), resamples=40_000)
+    low, high = interval(right / n, resampled, (0, 1), resampler.guard(n))
+    if right:
+        assert 1 - at_most(right - 1, n, low) == pytest.approx(0.025, rel=0.1)
+    assert at_most(right, n, high) == pytest.approx(0.025, rel=0.1)
+
+
+@pytest.mark.parametrize(("better", "worse"), [(1, 0), (5, 0), (6, 1), (9, 4), (2, 7)])
+def test_the_p_value_of_paired_answers_is_that_of_mcnemar(better, worse):
+    n = 100
+    differences = [1] * better + [-1] * worse + [0] * (n - better - worse)
+    resampler = Resampler(0, 40_000)
+    resampled = drawn(differences, resamples=40_000)
+    p = p_value((better - worse) / n, resampled, n, (-1, 1), resampler.guard(n))
+    exact = min(1.0, 2 * at_most(min(better, worse), better + worse, 0.5))
+    assert p == pytest.approx(exact, rel=0.1)
 
 
 def test_an_interval_stays_in_bounds_and_holds_its_value():
@@ -121,21 +153,21 @@ def test_an_interval_stays_in_bounds_and_holds_its_value():
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_what_is_not_finite_has_no_interval(value):
     assert all(map(math.isnan, interval(value, np.full(10, value), (0, 1))))
-    assert p_value(value, np.full(10, value), 10) == 1
+    assert p_value(value, np.full(10, value), 10, UNBOUNDED) == 1
 
 
 def test_p_value_counts_the_far_side_plus_one():
     resampled = np.array([-1.0] * 3 + [1.0] * 96)
-    assert p_value(0.5, resampled, 100) == pytest.approx(2 * 4 / 100)
-    assert p_value(-0.5, -resampled, 100) == pytest.approx(2 * 4 / 100)
-    assert p_value(0.0, resampled, 100) == 1
+    assert p_value(0.5, resampled, 100, UNBOUNDED) == pytest.approx(2 * 4 / 100)
+    assert p_value(-0.5, -resampled, 100, UNBOUNDED) == pytest.approx(2 * 4 / 100)
+    assert p_value(0.0, resampled, 100, UNBOUNDED) == 1
 
 
 def test_p_value_goes_on_below_the_resolution_but_not_below_a_sign_test():
     far = np.random.default_rng(0).normal(10, 1, 999)
-    assert 0 < p_value(10.0, far, 1000) < 1e-20
-    assert p_value(10.0, far, 8) == 2.0**-7
-    assert p_value(1.0, np.ones(999), 5) == 2.0**-4
+    assert 0 < p_value(10.0, far, 1000, UNBOUNDED) < 1e-20
+    assert p_value(10.0, far, 8, UNBOUNDED) == 2.0**-7
+    assert p_value(1.0, np.ones(999), 5, UNBOUNDED) == 2.0**-4
 
 
 def test_p_values_are_uniform_where_nothing_differs():
@@ -144,7 +176,7 @@ def test_p_values_are_uniform_where_nothing_differs():
     differences = rng.normal(size=(100, 400)).astype(np.float32)
     resampled = weights @ differences
     values = differences.mean(axis=0)
-    p = [p_value(float(v), r, 100) for v, r in zip(values, resampled.T, strict=True)]
+    p = [p_value(float(v), r, 100, UNBOUNDED) for v, r in zip(values, resampled.T, strict=True)]
     assert 0.02 <= np.mean(np.array(p) <= 0.05) <= 0.09
     assert np.mean(p) == pytest.approx(0.5, abs=0.05)
 

@@ -68,7 +68,7 @@ def test_mlp_without_biases_maps_zero_to_zero():
 
 @pytest.mark.parametrize("name", ["cnn", "resnet", "vit"])
 def test_image_models_refuse_features(name):
-    with pytest.raises(RequestError, match="takes images.*features.*mlp"):
+    with pytest.raises(RequestError, match=r"takes images.*features.*mlp"):
         built(name, (13,), "features")
 
 
@@ -78,7 +78,7 @@ def test_cnn_refuses_tiny_images():
 
 
 def test_vit_refuses_patches_that_do_not_fit():
-    with pytest.raises(RequestError, match="`patch_size` can be 1, 2, 4$"):
+    with pytest.raises(RequestError, match=r"`patch_size` can be 1, 2, 4$"):
         built("vit", (1, 8, 12), patch_size=3)
 
 

@@ -32,7 +32,10 @@ def test_it_is_a_schema_that_editors_can_use():
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$id"]
     assert json.loads(json.dumps(SCHEMA)) == SCHEMA
-    described = [option.get("description") for option in SCHEMA["$defs"]["models"]["properties"]["use"]["anyOf"]]
+    described = [
+        option.get("description")
+        for option in SCHEMA["$defs"]["models"]["properties"]["use"]["anyOf"]
+    ]
     assert len(described) == len(known("models")) + 1
     assert all(described)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from bequest.build.classification import label_space
+from bequest.build.network import hub_answers
 from bequest.build.paths import located
 from bequest.build.pictures import picture_task, read_pictures
 from bequest.build.splitting import SIDES, TRAIN, Pool
@@ -95,8 +96,10 @@ def _fetched(settings: Dataset) -> Any:
     try:
         if any((place / name).is_file() for name in _ON_DISK):
             return datasets.load_from_disk(str(place))
-        source = str(place) if place.is_dir() else settings.path
-        return datasets.load_dataset(source, settings.name)
+        local = place.is_dir()
+        source = str(place) if local else settings.path
+        access = datasets.DownloadConfig(local_files_only=local or not hub_answers())
+        return datasets.load_dataset(source, settings.name, download_config=access)
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
         raise RequestError(

@@ -172,7 +172,8 @@ def _by_group(pool: Pool, wanted: dict[int, float], seed: int) -> NDArray[np.int
 
 def _keys(ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
     """A pseudo-random number per id (SplitMix64; Steele, Lea and Flood 2014)."""
-    state = ids.astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
+    start = (seed + 1) * 0x9E3779B97F4A7C15 % 2**64
+    state = ids.astype(np.uint64) + np.uint64(start)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return cast("NDArray[np.uint64]", state ^ (state >> np.uint64(31)))

@@ -49,5 +49,5 @@ def _entries(kind: str) -> list[dict[str, Any]]:
 
     return [
         {"name": entry.name, "family": entry.family, "summary": entry.summary}
-        for entry in known(kind).values()  # type: ignore[arg-type]
+        for entry in known(kind).values()
     ]

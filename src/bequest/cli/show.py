@@ -86,11 +86,9 @@ def _text(described: dict[str, Any]) -> str:
     lines = [f"{described['name']} ({described['kind'][:-1]})", described.get("about", "")]
     if not described.get("about"):
         lines[1] = described["summary"]
-    for key in ("source", "status", "unit", "better", "recipe"):
-        if described.get(key):
-            lines.append(f"{key}: {described[key]}")
-    for role, about in described.get("roles", {}).items():
-        lines.append(f"role {role}: {about}")
+    facts = ("source", "status", "unit", "better", "recipe")
+    lines += [f"{key}: {described[key]}" for key in facts if described.get(key)]
+    lines += [f"role {role}: {about}" for role, about in described.get("roles", {}).items()]
     for name, field in described.get("fields", {}).items():
         lines.append(f"  {name} = {field.get('default', '(required)')!s}{_range(field)}")
         if field.get("description"):

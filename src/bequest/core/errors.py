@@ -1,13 +1,13 @@
 """Every error a user can meet, and what a message is made of.
 
-    BequestError
-    ├── RequestError        the request is wrong: exit code 2, nothing was written
-    │   └── RunBusy         another process is writing to the run folder
-    └── RunError            it failed while running: exit code 3, the folder stays valid
-        ├── NotFinite       a loss became NaN or infinite
-        ├── ReplayDiverged  resumed work is not the work that the journal recorded
-        ├── StaleCache      cached outputs belong to other weights, data or transform
-        └── StoreError      a file could not be written or read (disk full, read-only, damaged)
+BequestError
+├── RequestError        the request is wrong: exit code 2, nothing was written
+│   └── RunBusy         another process is writing to the run folder
+└── RunError            it failed while running: exit code 3, the folder stays valid
+    ├── NotFinite       a loss became NaN or infinite
+    ├── ReplayDiverged  resumed work is not the work that the journal recorded
+    ├── StaleCache      cached outputs belong to other weights, data or transform
+    └── StoreError      a file could not be written or read (disk full, read-only, damaged)
 """
 
 from __future__ import annotations

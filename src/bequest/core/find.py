@@ -96,7 +96,7 @@ def _users_own(name: str) -> Any:
         sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 — a user's module may fail in any way
+    except Exception as error:
         raise RequestError(
             Problem(
                 f"`{module_name}` can't be imported: {type(error).__name__}: {error}",

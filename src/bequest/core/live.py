@@ -6,11 +6,12 @@ A model that `answers` "logits" has a method `logits`, and so on.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     import numpy as np
     import torch
     from numpy.typing import NDArray
@@ -58,10 +59,14 @@ class Model(Protocol):
     module: torch.nn.Module
 
     @property
-    def answers(self) -> Collection[str]: ...
+    def answers(self) -> Collection[str]:
+        """The protocols it has a method for."""
+        ...
 
     @property
-    def labels(self) -> tuple[str, ...]: ...
+    def labels(self) -> tuple[str, ...]:
+        """Names of its logits."""
+        ...
 
 
 @runtime_checkable
@@ -69,7 +74,9 @@ class Inputs(Protocol):
     """Inputs of one split: an array, or anything that fetches rows on demand."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """[n, …]."""
+        ...
 
     def __len__(self) -> int: ...
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping  # noqa: TC003 — pydantic reads them
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bequest.core.live import Purpose  # noqa: TC001 — pydantic reads it
+from bequest.core.live import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Iterator, Sequence
 
     from bequest.core.errors import Problem
     from bequest.core.live import Model, Task

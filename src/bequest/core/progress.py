@@ -31,10 +31,14 @@ class Progress(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def begin(self, work: str, steps: int) -> None: ...
+    def begin(self, work: str, steps: int) -> None:
+        """Nothing."""
 
-    def advance(self, step: int, steps: int, values: Mapping[str, float]) -> None: ...
+    def advance(self, step: int, steps: int, values: Mapping[str, float]) -> None:
+        """Nothing."""
 
-    def end(self) -> None: ...
+    def end(self) -> None:
+        """Nothing."""
 
-    def note(self, text: str) -> None: ...
+    def note(self, text: str) -> None:
+        """Nothing."""

@@ -82,6 +82,15 @@ class Resampler:
         drawn = self._generator(count, -1).standard_exponential((self.resamples, count))
         return np.asarray(drawn / drawn.sum(axis=1, keepdims=True))
 
+    def guard(self, units: int) -> NDArray[np.float64]:
+        """The share of all weight that one unit more would get, [resamples]: Beta(1, units).
+
+        Evenly spread over its distribution, so that its quantiles carry no noise.
+        """
+        even = (np.arange(self.resamples) + 0.5) / self.resamples
+        shuffled = self._generator(units, -2).permutation(even)
+        return np.asarray(1 - shuffled ** (1 / units))
+
     def _of_units(self, units: int, start: int, rows: int) -> NDArray[np.float32]:
         whole = rows == self.resamples
         if whole and units in self._kept:
@@ -96,7 +105,7 @@ class Resampler:
         return drawn
 
     def _generator(self, units: int, start: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, units, start + 1])
+        return np.random.default_rng([self.seed, units, start + 2])
 
 
 def spread(
@@ -118,21 +127,27 @@ def interval(
     value: float,
     resampled: NDArray[np.float64],
     bounds: tuple[float, float],
-    constant_units: int = 0,
+    guard: NDArray[np.float64] | None = None,
 ) -> tuple[float, float]:
     """The percentile interval of a value, inside `bounds`; always holds the value itself.
 
-    constant_units: number of units where every sample said the same, else 0. Resampling equal
-    values shows no doubt at all, so the interval is widened by the exact bound for an event not
-    seen in n units, 1 - 0.025^(1/n), on every side the bounds leave open.
+    guard: for a bounded mean, weights of one unit more than was seen (`Resampler.guard`), [R].
+    It stands at the lower bound for the low end and at the upper bound for the high end, so equal
+    answers in all units don't pass for certainty. For a share of independent samples this is the
+    exact interval of Clopper and Pearson (1934): no error in n gives 0.025^(1/n) as the low end.
     """
     if not isfinite(value) or not np.isfinite(resampled).all():
         return nan, nan
-    low, high = np.quantile(resampled, (_TAIL, 1 - _TAIL))
-    unseen = 1 - _TAIL ** (1 / constant_units) if constant_units else 0.0
     least, most = bounds
-    low = max(min(float(low), value) - unseen, least)
-    return low, min(max(float(high), value) + unseen, most)
+    low = np.quantile(_with_one_more(resampled, least, guard), _TAIL, method="hazen")
+    high = np.quantile(_with_one_more(resampled, most, guard), 1 - _TAIL, method="hazen")
+    return max(min(float(low), value), least), min(max(float(high), value), most)
+
+
+def _with_one_more(
+    resampled: NDArray[np.float64], at: float, guard: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    return resampled if guard is None else resampled + guard * (at - resampled)
 
 
 def mean(values: Sequence[float] | NDArray[np.float64]) -> float:
@@ -140,20 +155,30 @@ def mean(values: Sequence[float] | NDArray[np.float64]) -> float:
     return fsum(values) / len(values)
 
 
-def p_value(value: float, resampled: NDArray[np.float64], units: int) -> float:
+def p_value(
+    value: float,
+    resampled: NDArray[np.float64],
+    units: int,
+    bounds: tuple[float, float],
+    guard: NDArray[np.float64] | None = None,
+) -> float:
     """Two-sided p-value of a difference being zero; 1 where it can't be told.
 
-    The share of resamples on the far side of zero, plus one. Where none is there, resampling has
-    reached its resolution and the normal tail of the same spread goes on, so that many
-    comparisons can still be corrected for; never below 2^(1-units), the least a sign test gives.
+    Twice the share of resamples on the far side of zero, plus one; with `guard` as in `interval`,
+    which makes it the exact test of McNemar for a difference of two shares. Where no resample is
+    on the far side, they have reached their resolution and the normal tail of the same spread goes
+    on, so that many comparisons can still be corrected for; never below 2^(1-units), the least
+    that a sign test gives.
     """
     if not isfinite(value) or not np.isfinite(resampled).all() or value == 0:
         return 1.0
-    beyond = int(np.count_nonzero(resampled <= 0 if value > 0 else resampled >= 0))
-    p = min(1.0, 2 * (beyond + 1) / (len(resampled) + 1))
+    sign, worst = (1, bounds[0]) if value > 0 else (-1, bounds[1])
+    signed = sign * _with_one_more(resampled, worst, guard)
+    beyond = int(np.count_nonzero(signed <= 0))
+    p = min(1.0, 2 * (beyond + 1) / (len(signed) + 1))
     if beyond == 0:
-        deviation = float(resampled.std())
-        p = min(p, erfc(abs(value) / deviation / sqrt(2)) if deviation else 0.0)
+        deviation = float(signed.std())
+        p = min(p, erfc(float(signed.mean()) / deviation / sqrt(2)) if deviation else 0.0)
     return max(p, 2.0 ** (1 - units))
 
 

@@ -38,7 +38,7 @@ def calibration_error(columns: Columns, weights: NDArray[Any]) -> NDArray[Any]:
     """Expected calibration error: mean gap of confidence and accuracy over 15 bins of equal width.
 
     A bin holds its upper edge, as in the paper. Resampling adds noise inside each bin, so for a
-    well calibrated model the interval lies above the value.
+    well calibrated model the interval reaches from the value upwards.
     """
     confidence = columns["confidence"].astype(np.float64)
     bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)

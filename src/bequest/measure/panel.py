@@ -24,11 +24,10 @@ Member = tuple[Cell, ...]  # the cell a score is of; the (before, after) a contr
 
 @dataclass(frozen=True)
 class Drawn:
-    """A metric of one member: its value, its resampled values [R], and whether it can't vary."""
+    """A metric of one member: its value, and its resampled values [R]."""
 
     point: float
     resampled: NDArray[np.float32]
-    constant: bool
 
 
 class Panel:
@@ -94,11 +93,10 @@ class Panel:
             return
         # position in `new` -> columns: one stack for the rows, for a contrast two
         parts = [self._stack(metric, cells) for cells in zip(*new, strict=True)]
-        points, constant = self._points(metric, parts, len(new))
+        points = self._points(metric, parts)
         resampled = self._resampled(metric, parts, resampler)
         for i, member in enumerate(new):
-            drawn = Drawn(float(points[i]), resampled[i], bool(constant[i]))
-            self._drawn[metric.name, member] = drawn
+            self._drawn[metric.name, member] = Drawn(float(points[i]), resampled[i])
 
     def get(self, metric: Metric, member: Member, resampler: Resampler) -> Drawn:
         """The metric of one member."""
@@ -109,25 +107,14 @@ class Panel:
         """The metric of `after` minus that of `before`, resample by resample."""
         self.prepare(metric, [(before,), (after,)], resampler)
         old, new = (self._drawn[metric.name, (cell,)] for cell in (before, after))
-        resampled = new.resampled - old.resampled
-        still = bool(np.ptp(resampled) < 1e-4) and self._differ_by_a_constant(metric, before, after)
-        return Drawn(new.point - old.point, resampled, still)
-
-    def _differ_by_a_constant(self, metric: Metric, before: Cell, after: Cell) -> bool:
-        if metric.per_sample is None:
-            return False
-        terms = metric.per_sample(self._stack(metric, (before, after))).astype(np.float32)
-        return bool(np.ptp(terms[:, 1] - terms[:, 0]) == 0)
+        return Drawn(new.point - old.point, new.resampled - old.resampled)
 
     def _points(
-        self, metric: Metric, parts: Sequence[Mapping[str, NDArray[Any]]], width: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        self, metric: Metric, parts: Sequence[Mapping[str, NDArray[Any]]]
+    ) -> NDArray[np.float64]:
         if metric.per_sample is not None:
-            terms = metric.per_sample(*parts)
-            still = (terms == terms[0]).all(axis=0)
-            return terms.mean(axis=0, dtype=np.float64), still
-        even = np.full(self.samples, 1 / self.samples)
-        return metric.compute(*parts, even), np.zeros(width, np.bool_)
+            return np.asarray(metric.per_sample(*parts).mean(axis=0, dtype=np.float64))
+        return metric.compute(*parts, np.full(self.samples, 1 / self.samples))
 
     def _resampled(
         self, metric: Metric, parts: Sequence[Mapping[str, NDArray[Any]]], resampler: Resampler

@@ -14,8 +14,6 @@ from bequest.measure.panel import Cell, Drawn, Panel, panels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from bequest.measure.intervals import Resampler
     from bequest.measure.metric import Metric
     from bequest.measure.table import Cells
@@ -23,15 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measured:
-    """An estimate, and what it comes from: its resampled values, [R]."""
+    """An estimate, and the p-value of its true value being zero; see `intervals.p_value`."""
 
     estimate: Estimate
-    resampled: NDArray[np.float64]
-
-    @property
-    def p(self) -> float:
-        """Of the true value being zero; see `intervals.p_value`."""
-        return p_value(self.estimate.value, self.resampled, self.estimate.units)
+    p: float
 
 
 class Sheet:
@@ -97,8 +90,10 @@ class Sheet:
         panel = self._panel(self._own(row))
         if panel is None or self.why_not(metric, row):
             raise self._refused(metric, row, self.why_not(metric, row))
+        is_mean = metric.per_sample is not None
         if against is None:
-            return self._estimated(panel, self._scores(metric, panel, row), metric.bounds)
+            drawn = self._scores(metric, panel, row)
+            return self._estimated(panel, drawn, metric.bounds, is_mean)
         why = self.why_not(metric, against)
         if why:
             raise self._refused(metric, against, why)
@@ -106,7 +101,7 @@ class Sheet:
             raise self._refused(metric, row, self.why_not_paired(row, against))
         drawn = self._compared(metric, panel, self._pairs(row, against))
         bounds = metric.bounds if metric.kind == "contrast" else metric.difference_bounds
-        return self._estimated(panel, drawn, bounds)
+        return self._estimated(panel, drawn, bounds, is_mean)
 
     def _scores(self, metric: Metric, panel: Panel, row: int) -> list[Drawn]:
         # all rows at once: one product for the whole task costs little more than one column of it
@@ -125,16 +120,17 @@ class Sheet:
         return [panel.difference(metric, *pair, self._resampler) for pair in pairs]
 
     def _estimated(
-        self, panel: Panel, drawn: Sequence[Drawn], bounds: tuple[float, float]
+        self, panel: Panel, drawn: Sequence[Drawn], bounds: tuple[float, float], is_mean: bool
     ) -> Measured:
         points = np.array([one.point for one in drawn])
         resampled = spread(points, np.stack([one.resampled for one in drawn]), self._resampler)
-        still = np.isfinite(bounds).all() and all(one.constant for one in drawn)
+        guarded = is_mean and np.isfinite(bounds).all()
+        guard = self._resampler.guard(panel.units) if guarded else None
         value = mean(points)
-        low, high = interval(value, resampled, bounds, panel.units if still else 0)
+        low, high = interval(value, resampled, bounds, guard)
         seeds = tuple(points.tolist())
         estimate = Estimate(value, low, high, panel.samples, panel.units, seeds)
-        return Measured(estimate, resampled)
+        return Measured(estimate, p_value(value, resampled, panel.units, bounds, guard))
 
     def _own(self, row: int) -> list[Cell]:
         return [(row, seed) for seed in self._cells.seeds_of(row, self.task)]

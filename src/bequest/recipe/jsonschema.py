@@ -40,7 +40,8 @@ def json_schema() -> dict[str, Any]:
 def _refer(recipe: dict[str, Any], step: dict[str, Any]) -> None:
     """Put the closed definitions where the models of `recipe.schema` leave any field open."""
     for name in ("models", "tasks"):
-        recipe[name].pop("patternProperties", None)
+        (pattern,) = recipe[name].pop("patternProperties")
+        recipe[name]["propertyNames"] = {"pattern": pattern}
         recipe[name]["additionalProperties"] = {"$ref": f"#/$defs/{name}"}
     for place in (recipe, step):
         place["method"] = _at(place["method"], "methods")

@@ -104,7 +104,8 @@ def _problem(
     whats = dict.fromkeys(_must(one) for one in alternatives)
     value = "" if _about_key(details) else _but(details)
     meant = next((word for word in map(_meant, alternatives) if word), "")
-    problem = Problem(" or ".join(whats) + value, field=field, meant=meant)
+    what = " or ".join(whats).replace(" or must be ", " or ")
+    problem = Problem(what + value, field=field, meant=meant)
     return draft.locate(problem, key=_about_key(details))
 
 

@@ -77,7 +77,7 @@ class Site:
             step, _, theirs = reference.rpartition(".")
             result = self.around.earlier.get(step)
             found += result.origins.get(theirs, ()) if result else () if step else (reference,)
-        return tuple(found)
+        return tuple(dict.fromkeys(found))
 
     def result(self) -> Result:
         """What later steps may refer to."""
@@ -186,7 +186,7 @@ def _purposes(site: Site) -> Iterator[Problem]:
 
 def _models_of(site: Site, role: str) -> Iterator[tuple[str, Any, str]]:
     """Name, checked spec and `use` of every input model behind a role."""
-    for name in dict.fromkeys(site.origins(role)):
+    for name in site.origins(role):
         found = site.around.models.get(name)
         if found and found.part:
             yield name, found.part, found.use

@@ -29,7 +29,7 @@ def show(console: Console, title: str, matrix: Matrix, verdict: Verdict) -> None
 
 def matrix_table(matrix: Matrix, title: str = "") -> Table:
     """Stages × tasks: each task's primary metric with its interval, and what the stage cost."""
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = _table(title)
     table.add_column("stage")
     table.add_column("line", style="dim")
     for task in matrix.tasks:
@@ -67,7 +67,7 @@ def gate_table(verdict: Verdict) -> RenderableType:
     if not verdict.results:
         return Text("No gate rules in this recipe: nothing was judged.", style="dim")
     passed = Text("PASSED", "bold green") if verdict.passed else Text("FAILED", "bold red")
-    table = Table(title=Text("Gate ") + passed, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = _table(Text("Gate ") + passed)
     table.add_column("")
     table.add_column("rule")
     table.add_column("value", justify="right")
@@ -85,7 +85,7 @@ def compare_table(matrices: dict[str, Matrix], beside: dict[str, dict[str, Estim
 
     beside: by run and task, the difference; empty where the samples are not the same.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = _table("")
     table.add_column("run")
     tasks = list(dict.fromkeys(task for matrix in matrices.values() for task in matrix.tasks))
     for task in tasks:
@@ -98,6 +98,16 @@ def compare_table(matrices: dict[str, Matrix], beside: dict[str, dict[str, Estim
             cells += [_last(matrix, task), _signed(beside.get(name, {}).get(task))]
         table.add_row(name, *cells)
     return table
+
+
+def _table(title: str | Text) -> Table:
+    return Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
 
 
 def number(value: float) -> str:
@@ -115,7 +125,7 @@ def last_main(matrix: Matrix) -> int | None:
 
 
 def _changes_table(matrix: Matrix, changes: list[Change]) -> Table:
-    table = Table(title="What changed", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = _table("What changed")
     for name in ("stage", "compared with", "task", "metric", "difference", "verdict"):
         table.add_column(name, justify="right" if name == "difference" else "left")
     for change in changes:
@@ -131,7 +141,7 @@ def _changes_table(matrix: Matrix, changes: list[Change]) -> Table:
 
 
 def _seeds_table(matrix: Matrix) -> Table:
-    table = Table(title="Seed by seed", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = _table("Seed by seed")
     table.add_column("stage")
     table.add_column("task")
     for seed in matrix.cells.seeds:

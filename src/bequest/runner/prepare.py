@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bequest.build.model import align
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bequest.core.live import Model, Task
+    from bequest.core.parts import TaskSpec
+    from bequest.recipe.draft import Draft
     from bequest.recipe.plan import Plan
-    from bequest.recipe.reading import Draft
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,13 @@ def prepare(draft: Draft, plan: Plan, device: str = "auto") -> Prepared:
     tasks: dict[str, Task] = {}
     problems = []
     for name, spec in plan.tasks.items():
-        problems += _attempt(lambda spec=spec, name=name: tasks.update({name: spec.load(name)}),
-                             ("tasks", name))  # fmt: skip
+        problems += _attempt(partial(_load, tasks, name, spec), ("tasks", name))
     if not problems:
         problems = [*_same_labels(tasks), *_splits(plan, tasks)]
     prepared = Prepared(plan, tasks, chosen)
     if not problems:
         for name in plan.models:
-            build = lambda name=name: prepared.build(name, plan.seeds[0])  # noqa: E731
-            problems += _attempt(build, ("models", name))
+            problems += _attempt(partial(prepared.build, name, plan.seeds[0]), ("models", name))
     if problems:
         raise RequestError([draft.locate(problem) for problem in problems])
     return prepared
@@ -120,6 +120,10 @@ def _gate_problems(plan: Plan) -> list[Problem]:
     asks = {name: spec.asks for name, spec in plan.tasks.items()}
     stages = {step.name for step in plan.steps} | {step.line for step in plan.steps}
     return check_rules(plan.gate, asks, [*stages, *plan.models])
+
+
+def _load(tasks: dict[str, Task], name: str, spec: TaskSpec) -> None:
+    tasks[name] = spec.load(name)
 
 
 def _attempt(work: Callable[[], object], field: tuple[str, ...]) -> list[Problem]:

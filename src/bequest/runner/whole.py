@@ -74,14 +74,16 @@ def _place(plan: Plan, out: str | Path | None, *, resume: bool) -> Path:
         path = Path(out) if out else latest_folder(runs, plan.name)
         if path is None or not RunFolder(path).exists():
             where = path or runs / plan.name
-            raise RequestError(Problem(f"there is no run to resume in {where}", "leave --resume out"))
+            what = f"there is no run to resume in {where}"
+            raise RequestError(Problem(what, "leave --resume out"))
         return path
     path = Path(out) if out else new_folder(runs, plan.name)
     if RunFolder(path).exists():
         fix = "go on with it by --resume, or choose another folder with --out"
         raise RequestError(Problem(f"{path} already holds a run", fix))
     if path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
-        raise RequestError(Problem(f"{path} is not empty and holds no run", "choose another folder"))
+        what = f"{path} is not empty and holds no run"
+        raise RequestError(Problem(what, "choose another folder with --out"))
     if path.exists() and not path.is_dir():
         raise RequestError(Problem(f"{path} is a file", "choose another folder with --out"))
     return path

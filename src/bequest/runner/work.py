@@ -85,7 +85,7 @@ class Work:
         for stage in step.method.transfer(bench):
             origin = self._origin(held, stage.of)
             if stage.line == MAIN and step.line != MAIN:
-                stage = dataclasses.replace(stage, line=step.line)  # noqa: PLW2901
+                stage = dataclasses.replace(stage, line=step.line)
             fits, counted = bench.fits[counted:], len(bench.fits)
             cost = {
                 "seconds": sum(fit.cost["seconds"] for fit in fits),
@@ -127,8 +127,11 @@ class Work:
     ) -> Held | list[Held]:
         """The models of a role: copies, so that what later steps refer to stays as it is."""
         if isinstance(names, tuple):
-            return [one for name in names if isinstance(one := self._resolve(step, role, name), Held)]
-        held = self._held[names]
+            return [self._copy(step, role, name) for name in names]
+        return self._copy(step, role, names)
+
+    def _copy(self, step: PlannedStep, role: str, name: str) -> Held:
+        held = self._held[name]
         model = copy.deepcopy(held.model)
         learns = type(step.method).roles[role].learns
         return Held(model if learns else freeze(model), held.origin)
@@ -138,7 +141,8 @@ class Work:
             if isinstance(some, list):
                 continue
             learns = type(step.method).roles[role].learns
-            self._held[f"{step.name}.{role}"] = some if learns else self._held[str(step.models[role])]
+            before = self._held[str(step.models[role])]
+            self._held[f"{step.name}.{role}"] = some if learns else before
             if learns:
                 folder = self._folder.model(step.name, role, self._seed)
                 save_model(folder, some, self._prepared)

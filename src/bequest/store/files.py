@@ -6,13 +6,13 @@ import errno
 import json
 import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bequest.core.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _WORDS = {
     errno.ENOSPC: ("the disk is full", "free some space, then go on with --resume"),

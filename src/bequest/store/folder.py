@@ -6,13 +6,13 @@ import fcntl
 import os
 import re
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bequest.core.errors import Problem, RequestError, RunBusy
 from bequest.store.files import read_json, write_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
 

@@ -163,4 +163,3 @@ class Entry:
 
 def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40] or "entry"
-

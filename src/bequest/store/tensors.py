@@ -108,9 +108,11 @@ def _flatten(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         return value.item()
     if isinstance(value, torch.Tensor | np.ndarray):
         name = str(len(tensors))
-        is_array = isinstance(value, np.ndarray)
-        tensors[name] = torch.from_numpy(np.ascontiguousarray(value)) if is_array else value
-        return {_ARRAY if is_array else _TENSOR: name}
+        if isinstance(value, torch.Tensor):
+            tensors[name] = value
+            return {_TENSOR: name}
+        tensors[name] = torch.from_numpy(np.ascontiguousarray(value))
+        return {_ARRAY: name}
     if isinstance(value, tuple):
         return {_TUPLE: [_flatten(item, tensors) for item in value]}
     if isinstance(value, list):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bequest.core.errors import Problem, RequestError, did_you_mean
@@ -15,9 +14,9 @@ from bequest.transfer.state import fingerprint, load_state, named_modules, state
 from bequest.transfer.streams import Live, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bequest.core.live import Batch, Model, Purpose, Task
+    from bequest.core.live import Model, Purpose, Task
     from bequest.recipe.schema import FitSettings
     from bequest.store.journal import Journal
     from bequest.transfer.fit import Hook, Loss, Progress
@@ -33,9 +32,7 @@ class TaskView:
         self._task = task
         self.name, self.purpose, self.labels = task.name, task.purpose, task.labels
         self.train = Rows(task.splits["train"], device, f"{task.fingerprint}:train")
-        self.validation = Rows(
-            task.splits["validation"], device, f"{task.fingerprint}:validation"
-        )
+        self.validation = Rows(task.splits["validation"], device, f"{task.fingerprint}:validation")
 
 
 class Bench:
@@ -252,6 +249,3 @@ def freeze(model: Model) -> Model:
     model.module.eval()
     model.module.requires_grad_(False)
     return model
-
-
-__all__ = ["Batch", "Bench", "Rows", "TaskView", "freeze"]

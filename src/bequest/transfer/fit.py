@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Hook = Callable[[Any, int], None]
     Progress = Callable[[int, int, Mapping[str, float]], None]
 
+
 @dataclass(frozen=True)
 class Fitted:
     """What a fit leaves behind, beside the trained modules.

@@ -27,7 +27,7 @@ def seeded(seed: int) -> Iterator[None]:
     """
     before = global_state()
     torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 — the global generator is what is meant
+    np.random.seed(seed % 2**32)
     random.seed(seed)
     try:
         yield
@@ -37,7 +37,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 def global_state() -> dict[str, Any]:
     """The state of all global generators, as tensors, arrays and JSON."""
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    name, keys, position, has_gauss, cached = np.random.get_state()
     version, internal, gauss = random.getstate()
     state: dict[str, Any] = {
         "torch": torch.get_rng_state(),
@@ -53,9 +53,7 @@ def restore(state: dict[str, Any]) -> None:
     """Put every global generator into the given state."""
     torch.set_rng_state(state["torch"])
     name, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state(  # noqa: NPY002
-        (name, np.asarray(keys).astype(np.uint32), position, has_gauss, cached)
-    )
+    np.random.set_state((name, np.asarray(keys).astype(np.uint32), position, has_gauss, cached))
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(int(word) for word in internal), gauss))
     if "cuda" in state:

@@ -46,9 +46,7 @@ def state(modules: Mapping[str, torch.nn.Module]) -> dict[str, torch.Tensor]:
     return found
 
 
-def load_state(
-    modules: Mapping[str, torch.nn.Module], saved: Mapping[str, torch.Tensor]
-) -> None:
+def load_state(modules: Mapping[str, torch.nn.Module], saved: Mapping[str, torch.Tensor]) -> None:
     """Put back what `state` gave."""
     with torch.no_grad():
         for name, tensor in state(modules).items():

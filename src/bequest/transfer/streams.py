@@ -75,12 +75,12 @@ class Rows:
     def epoch(self, seed: int, batch_size: int, skip: int = 0) -> Iterator[Batch]:
         """The samples in the random order of `seed`, each once."""
         order = torch.randperm(len(self), generator=generator(seed)).to(self.device)
-        for rows in order.split(batch_size)[skip:]:
+        for rows in torch.split(order, batch_size)[skip:]:
             yield self.batch(rows)
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """The samples in their own order, each once."""
-        for rows in torch.arange(len(self), device=self.device).split(batch_size):
+        for rows in torch.split(torch.arange(len(self), device=self.device), batch_size):
             yield self.batch(rows)
 
     def _fetch(self, rows: torch.Tensor) -> torch.Tensor:

@@ -24,9 +24,7 @@ def weighed(terms: Mapping[str, Term]) -> dict[str, tuple[float, torch.Tensor]]:
     """
     if not terms:
         raise RunError("the loss gave no term; it must give {name: tensor}")
-    pairs = {
-        name: term if isinstance(term, tuple) else (1.0, term) for name, term in terms.items()
-    }
+    pairs = {name: term if isinstance(term, tuple) else (1.0, term) for name, term in terms.items()}
     for name, (_, value) in pairs.items():
         if value.numel() != 1:
             raise RunError(

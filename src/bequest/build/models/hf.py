@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from bequest.build.model import Classifier, images_only
+from bequest.build.network import hub_answers
 from bequest.build.paths import located, missing, read_json
 from bequest.build.vision import Preprocessing, logits_module, quiet
 from bequest.core.errors import Problem, RequestError
@@ -16,7 +18,6 @@ from bequest.lazy import torch, transformers
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _ANSWERING = "ForImageClassification"
@@ -70,23 +71,31 @@ class Hf(ModelSpec):
 
     def _fetch(self, labels: int) -> tuple[Any, dict[str, Any]]:
         place = located(self.path)
-        source = str(place) if place.is_dir() else self.path
+        local = place.is_dir()
+        source = str(place) if local else self.path
+        common = {
+            "revision": self.revision or "main",
+            "local_files_only": local or not hub_answers(),
+        }
         head = {"num_labels": labels, "ignore_mismatched_sizes": True} if self.new_head else {}
         try:
             net = transformers.AutoModelForImageClassification.from_pretrained(
                 source,
-                revision=self.revision or "main",
                 use_safetensors=True,
                 trust_remote_code=False,
                 dtype=torch.float32,
+                **common,
                 **head,
             )
-            preprocessor, _ = transformers.ImageProcessingMixin.get_image_processor_dict(
-                source, revision=self.revision or "main"
+            preprocessor = transformers.utils.cached_file(
+                source,
+                "preprocessor_config.json",
+                _raise_exceptions_for_missing_entries=False,
+                **common,
             )
         except Exception as error:
             raise RequestError(_unavailable(self.path, error)) from error
-        return net, preprocessor
+        return net, read_json(Path(preprocessor)) if preprocessor else {}
 
 
 def _folder_problems(path: str, place: Path) -> list[Problem]:

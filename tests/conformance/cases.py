@@ -1,0 +1,77 @@
+"""A small recipe for every method there is: built in by asking the house, toys by hand.
+
+A method joins by existing: its recipe is made from the roles and purposes it declares.
+"""
+
+from __future__ import annotations
+
+from bequest.core.find import find, known
+
+FIT = {"epochs": 2, "batch_size": 24, "optimizer": {"use": "adamw", "lr": 0.01}}
+MODELS = {"logits": {"use": "mlp", "hidden": [6]}, "embed": {"use": "toys:Embedder"}}
+TASKS = {"logits": "toys:Cloud", "embed": "toys:Retrieve"}
+
+
+def recipe_for(name: str) -> dict:
+    """The smallest recipe that shows the method at work."""
+    method = find("methods", name)
+    asks = next(iter(method.roles.values())).answers
+    models, mapped = {}, {}
+    for role, about in method.roles.items():
+        names = [f"{role}{number}" for number in range(2)] if about.many else [role]
+        models |= {each: MODELS[about.answers] for each in names}
+        mapped[role] = names if about.many else role
+    tasks = {
+        f"{purpose}_task": {"use": TASKS[asks], "purpose": purpose}
+        | ({"shift": float(number)} if asks == "logits" else {})
+        for number, purpose in enumerate(method.requires.purposes)
+    }
+    fit = {**FIT, "optimizer": {"use": method.requires.optimizer or "adamw", "lr": 0.01}}
+    return {
+        "models": models,
+        "tasks": tasks,
+        "steps": [{"name": "step", "method": {"use": name}, "models": mapped}],
+        "fit": fit,
+        "seeds": [0],
+    }
+
+
+def toy_meta_dmoe() -> dict:
+    """Two expert steps, then the method on their results."""
+    sources = {f"source{i}": {"use": "toys:Cloud", "purpose": "source", "shift": i} for i in (0, 1)}
+    experts = [
+        {
+            "name": f"expert{i}",
+            "method": {"use": "finetune"},
+            "models": {"student": f"base{i}"},
+            "tasks": [f"learn{i}"],
+        }
+        for i in (0, 1)
+    ]
+    learn = {f"learn{i}": {"use": "toys:Cloud", "shift": i} for i in (0, 1)}
+    return {
+        "models": {name: {"use": "toys:net"} for name in ("base0", "base1", "student")},
+        "tasks": sources | learn | {"unseen": {"use": "toys:Cloud", "purpose": "target", "shift": 2}},
+        "steps": [
+            *experts,
+            {
+                "name": "meta",
+                "method": {"use": "toys:ToyMetaDmoe"},
+                "models": {"donors": ["expert0.student", "expert1.student"], "student": "student"},
+            },
+        ],
+        "fit": FIT,
+    }
+
+
+CASES = {
+    **{name: recipe_for for name in known("methods")},
+    "toys:ToyUnlearn": recipe_for,
+    "toys:ToyUpgrade": recipe_for,
+    "toys:ToyMetaDmoe": lambda name: toy_meta_dmoe(),
+}
+
+
+def case(name: str) -> dict:
+    """The recipe of a case."""
+    return CASES[name](name)

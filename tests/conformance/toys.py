@@ -1,0 +1,304 @@
+"""Three hard cases, on invented data, that the contracts must carry without bending.
+
+Unlearning: forget batches paired with retain batches, a frozen reference, a gold model as another
+line. Meta-DMoE: a list of experts, a second-order inner step on episodes, adaptation on unlabelled
+test inputs. An embedder upgrade: old and new model, a gallery on disk, three retrieval pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from bequest import Method, ModelSpec, Outcomes, Requires, Role, Stage, TaskSpec
+from bequest.build.classification import Classification, fingerprint
+from bequest.core.live import Split
+from bequest.lazy import functional, torch
+from bequest.transfer.bench import Rows
+from bequest.transfer.streams import episodes, pair
+
+
+def _split(rng, n, offset, scale=1.0, first=0):
+    labels = rng.integers(0, 2, n)
+    means = np.array([[1.5, 0, 0, 0], [0, 1.5, 0, 0]])
+    inputs = (means[labels] + offset + 0.5 * scale * rng.standard_normal((n, 4))).astype(np.float32)
+    ids = np.arange(first, first + n, dtype=np.int64) + int(1000 * abs(offset).sum())
+    return Split(inputs, labels.astype(np.int64), ids)
+
+
+class Cloud(TaskSpec):
+    """Two Gaussian classes, moved by an offset that differs from task to task."""
+
+    shift: float = 0.0
+
+    def load(self, name: str) -> Classification:
+        rng = np.random.default_rng(int(100 * self.shift))
+        offset = self.shift * np.array([1.0, 1.0, -1.0, 0.5])
+        splits = {
+            "train": _split(rng, 96, offset),
+            "validation": _split(rng, 16, offset, first=200),
+            "test": _split(rng, 48, offset, first=300),
+        }
+        labels = ("a", "b")
+        digest = fingerprint(labels, splits, {"shift": self.shift})
+        return Classification(name, self.purpose, "features", (4,), labels, splits, digest)
+
+
+class ToyUnlearn(Method):
+    """Negative preference optimisation towards a frozen reference, with retain batches beside."""
+
+    roles: ClassVar = {"base": Role("the model that forgets", learns=True)}
+    requires: ClassVar = Requires(purposes=("forget", "retain"))
+
+    beta: float = Field(0.5, gt=0, description="Inverse temperature of the preference.")
+
+    def transfer(self, bench):
+        base = bench.model("base")
+        forget, retain = bench.task("forget"), bench.task("retain")
+        reference = bench.recall(bench.copy(base, frozen=True), forget.train)
+
+        def nll(logits, targets):
+            return functional.cross_entropy(logits, targets, reduction="none")
+
+        def loss(model, batch, rng):
+            away, keep = batch["forget"], batch["retain"]
+            before = nll(reference(away), away.targets)
+            now = nll(model.logits(away.inputs), away.targets)
+            npo = functional.softplus(self.beta * (before - now)).mean() * 2 / self.beta
+            kept = nll(model.logits(keep.inputs), keep.targets).mean()
+            return {"forget": npo, "retain": (1.0, kept)}
+
+        bench.fit(base, pair(forget=forget.train, retain=retain.train), loss)
+        yield Stage("forgotten", base, of="base")
+
+        gold = bench.fresh("base")
+
+        def plain(model, batch, rng):
+            return {"hard": nll(model.logits(batch.inputs), batch.targets).mean()}
+
+        bench.fit(gold, retain.train, plain)
+        yield Stage("gold", gold, of="base", line="gold")
+
+
+class _Net(torch.nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.features = torch.nn.Sequential(torch.nn.Linear(inputs, 8), torch.nn.Tanh())
+        self.head = torch.nn.Linear(8, outputs)
+
+    def forward(self, inputs):
+        return self.head(self.features(inputs))
+
+
+def net(shape, labels):
+    """A model of the user's own, with features and a head."""
+    return _Net(shape[0], len(labels))
+
+
+class _Aggregator(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attend = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, tokens):  # [batch, experts, 8] -> [batch, 8]
+        return (tokens + self.attend(tokens, tokens, tokens, need_weights=False)[0]).mean(dim=1)
+
+
+@dataclass
+class Adapting:
+    """A student that takes one unlabelled step towards its experts before it answers."""
+
+    student: Any
+    donors: list[Any]
+    aggregator: Any
+    rate: float
+    answers: frozenset[str] = frozenset({"logits"})
+
+    @property
+    def module(self):
+        return self.student.module
+
+    @property
+    def labels(self):
+        return self.student.labels
+
+    def logits(self, inputs):
+        return self.student.logits(inputs)
+
+    def adapt(self, unlabelled):
+        moved = _inner(self.module, self.donors, self.aggregator, unlabelled, self.rate)
+        return _Moved(self.student, {name: value.detach() for name, value in moved.items()})
+
+
+@dataclass
+class _Moved:
+    student: Any
+    weights: dict[str, Any]
+    answers: frozenset[str] = frozenset({"logits"})
+
+    module = property(lambda self: self.student.module)
+    labels = property(lambda self: self.student.labels)
+
+    def logits(self, inputs):
+        return torch.func.functional_call(self.module, self.weights, (inputs,))
+
+
+def _inner(module, donors, aggregator, support, rate):
+    with torch.no_grad():
+        tokens = torch.stack([donor.module.features(support) for donor in donors], dim=1)
+    weights = dict(module.named_parameters())
+    moving = {name: value for name, value in weights.items() if name.startswith("features")}
+    with torch.enable_grad():
+        inner = (module.features(support) - aggregator(tokens)).square().mean()
+        gradients = torch.autograd.grad(inner, list(moving.values()), create_graph=True)
+    steps = zip(moving.items(), gradients, strict=True)
+    return {**weights, **{name: value - rate * slope for (name, value), slope in steps}}
+
+
+class ToyMetaDmoe(Method):
+    """Experts, a meta-learned aggregator, and a student that adapts by one second-order step."""
+
+    roles: ClassVar = {
+        "donors": Role("frozen experts", many=True),
+        "student": Role("the model that adapts", learns=True),
+    }
+    requires: ClassVar = Requires(purposes=("source",))
+
+    rate: float = Field(0.05, ge=0, description="Inner learning rate.")
+
+    def transfer(self, bench):
+        student, donors = bench.model("student"), bench.models("donors")
+        aggregator = bench.module("aggregator", _Aggregator)
+        sources = [task.train for task in bench.tasks("source")]
+
+        def loss(modules, episode, rng):
+            seeing = [donor for number, donor in enumerate(donors) if number != episode.domain]
+            moved = _inner(
+                student.module, seeing, modules["aggregator"], episode.support.inputs, self.rate
+            )
+            logits = torch.func.functional_call(student.module, moved, (episode.query.inputs,))
+            return {"query": functional.cross_entropy(logits, episode.query.targets)}
+
+        both = {"student": student, "aggregator": aggregator}
+        bench.fit(both, episodes(sources, support=12, query=12), loss)
+        yield Stage("adapted", Adapting(student, donors, aggregator, self.rate))
+        yield Stage("unadapted", student, line="alone")
+
+
+class Embedder(ModelSpec):
+    """A linear map to vectors."""
+
+    answers: ClassVar = frozenset({"embed"})
+
+    width: int = Field(4, ge=1)
+
+    def build(self, shape, kind, labels):
+        return Embeds(torch.nn.Linear(shape[0], self.width, bias=False))
+
+
+@dataclass(eq=False)
+class Embeds:
+    module: Any
+    answers: frozenset[str] = frozenset({"embed"})
+    labels: tuple[str, ...] = ()
+
+    def embed(self, inputs):
+        return functional.normalize(self.module(inputs), dim=-1)
+
+
+@dataclass
+class Pair:
+    """Who answers the query, and whose vectors lie in the gallery."""
+
+    query: Embeds
+    gallery: Embeds
+    answers: frozenset[str] = frozenset({"embed"})
+    labels: tuple[str, ...] = ()
+
+    module = property(lambda self: self.query.module)
+
+    def embed(self, inputs):
+        return self.query.embed(inputs)
+
+
+class Retrieve(TaskSpec):
+    """Find the gallery's item for a query that is a noisy copy of it."""
+
+    asks: ClassVar = "embed"
+    gallery: str = Field("gallery.npy", description="Where vectors of the old model lie.")
+
+    def load(self, name: str) -> LiveRetrieve:
+        rng = np.random.default_rng(5)
+        items = rng.standard_normal((60, 6)).astype(np.float32)
+        queries = items + 0.05 * rng.standard_normal(items.shape).astype(np.float32)
+        ids = np.arange(60, dtype=np.int64)
+        splits = {
+            side: Split(items, None, ids) for side in ("train", "validation")
+        } | {"test": Split(queries, None, ids)}
+        return LiveRetrieve(name, self.purpose, splits, items, Path(self.gallery))
+
+
+@dataclass
+class LiveRetrieve:
+    name: str
+    purpose: str
+    splits: dict[str, Split]
+    items: Any
+    gallery: Path
+    asks: str = "embed"
+    kind: str = "features"
+    shape: tuple[int, ...] = (6,)
+    labels: tuple[str, ...] = ()
+    fingerprint: str = "toy"
+    notes: tuple[str, ...] = ()
+
+    def record(self, model, batch_size):
+        with torch.inference_mode():
+            queries = model.embed(torch.from_numpy(self.splits["test"].inputs))
+            stored = self._vectors(getattr(model, "gallery", model))
+        found = (queries @ torch.from_numpy(stored).T).argmax(dim=1).numpy()
+        ids = self.splits["test"].ids
+        return Outcomes(ids, {"correct": (found == ids).astype(np.uint8)})
+
+    def _vectors(self, model):
+        if not self.gallery.exists():
+            np.save(self.gallery, model.embed(torch.from_numpy(self.items)).numpy())
+            return np.load(self.gallery)
+        if getattr(model, "stored", False):
+            return np.load(self.gallery, mmap_mode="c")
+        return model.embed(torch.from_numpy(self.items)).numpy()
+
+
+class ToyUpgrade(Method):
+    """A new embedder learns to search the old one's vectors."""
+
+    roles: ClassVar = {
+        "old": Role("the embedder in use", answers="embed"),
+        "new": Role("the better embedder", answers="embed", learns=True),
+    }
+    requires: ClassVar = Requires(purposes=("learn",))
+
+    def transfer(self, bench):
+        old, new, task = bench.model("old"), bench.model("new"), bench.task("learn")
+        remembered = bench.recall(old, task.train, "embed")
+
+        def loss(model, batch, rng):
+            return {"align": (model.embed(batch.inputs) - remembered(batch)).square().mean()}
+
+        old.stored = True
+        bench.fit(new, task.train, loss)
+        for query, gallery in (("old", "old"), ("new", "old"), ("new", "new")):
+            models = {"old": old, "new": new}
+            yield Stage(
+                f"{query}-{gallery}",
+                Pair(models[query], models[gallery]),
+                of="new",
+                at={"query": query, "gallery": gallery},
+            )
+
+
+__all__ = ["Cloud", "Embedder", "Retrieve", "Rows", "ToyMetaDmoe", "ToyUnlearn", "ToyUpgrade", "net"]

@@ -51,7 +51,9 @@ def toy_meta_dmoe() -> dict:
     learn = {f"learn{i}": {"use": "toys:Cloud", "shift": i} for i in (0, 1)}
     return {
         "models": {name: {"use": "toys:net"} for name in ("base0", "base1", "student")},
-        "tasks": sources | learn | {"unseen": {"use": "toys:Cloud", "purpose": "target", "shift": 2}},
+        "tasks": sources
+        | learn
+        | {"unseen": {"use": "toys:Cloud", "purpose": "target", "shift": 2}},
         "steps": [
             *experts,
             {

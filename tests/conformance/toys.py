@@ -236,9 +236,9 @@ class Retrieve(TaskSpec):
         items = rng.standard_normal((60, 6)).astype(np.float32)
         queries = items + 0.05 * rng.standard_normal(items.shape).astype(np.float32)
         ids = np.arange(60, dtype=np.int64)
-        splits = {
-            side: Split(items, None, ids) for side in ("train", "validation")
-        } | {"test": Split(queries, None, ids)}
+        splits = {side: Split(items, None, ids) for side in ("train", "validation")} | {
+            "test": Split(queries, None, ids)
+        }
         return LiveRetrieve(name, self.purpose, splits, items, Path(self.gallery))
 
 
@@ -301,4 +301,13 @@ class ToyUpgrade(Method):
             )
 
 
-__all__ = ["Cloud", "Embedder", "Retrieve", "Rows", "ToyMetaDmoe", "ToyUnlearn", "ToyUpgrade", "net"]
+__all__ = [
+    "Cloud",
+    "Embedder",
+    "Retrieve",
+    "Rows",
+    "ToyMetaDmoe",
+    "ToyUnlearn",
+    "ToyUpgrade",
+    "net",
+]

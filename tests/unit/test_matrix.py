@@ -14,15 +14,15 @@ from bequest.core.outcomes import Outcomes
 from bequest.measure import parquet
 from bequest.measure.intervals import Resampler
 from bequest.measure.matrix import Matrix
-from bequest.measure.rows import Row, reference
+from bequest.measure.rows import Row, comparisons
 from bequest.measure.table import Cells
 
 ROWS = (
     Row("given", "teacher", "teacher", line="given", order=0),
     Row("given", "student", "student", line="given", order=1),
-    Row("alone", "trained", "student", learned="digits", line="alone", order=2),
-    Row("distil", "epoch 1", "student", order=3, at={"epoch": 1.0}),
-    Row("distil", "trained", "student", learned="digits", order=4),
+    Row("alone", "trained", "student", learned="digits", line="alone", order=2, after=1),
+    Row("distil", "epoch 1", "student", order=3, at={"epoch": 1.0}, after=1),
+    Row("distil", "trained", "student", learned="digits", order=4, after=3),
 )
 IDS = np.random.default_rng(9).integers(-(2**62), 2**62, 120)
 
@@ -52,7 +52,10 @@ def invented(seeds=(0, 1), task="digits"):
 
 def shares(*columns, units=None):
     """A matrix whose rows have these answers, given as strings of 0 and 1."""
-    rows = tuple(Row("step", f"s{i}", "student", order=i) for i in range(len(columns)))
+    rows = tuple(
+        Row("step", f"s{i}", "student", order=i, after=i - 1 if i else None)
+        for i in range(len(columns))
+    )
     outcomes = {
         (i, "t", 0): Outcomes(
             np.arange(len(bits)), {"correct": np.array(list(map(int, bits)))}, unit=units
@@ -200,7 +203,7 @@ def test_costs_have_no_interval():
 
 
 def test_references_are_earlier_states_of_the_same_model():
-    assert [reference(ROWS, i) for i in range(5)] == [None, None, 1, 1, 3]
+    assert comparisons(ROWS) == [(2, 1), (3, 1), (4, 2), (4, 3)]
 
 
 def test_changes_say_what_can_be_told():
@@ -213,7 +216,7 @@ def test_changes_say_what_can_be_told():
 
 
 def test_lower_is_better_where_the_metric_says_so():
-    rows = (Row("a", "a", "s", order=0), Row("a", "b", "s", order=1))
+    rows = (Row("a", "a", "s", order=0), Row("a", "b", "s", order=1, after=0))
     noise = np.random.default_rng(0).normal(0, 0.1, (2, 100))
     outcomes = {
         (i, "t", 0): Outcomes(np.arange(100), {"nll": 2.0 - i + noise[i]}) for i in range(2)
@@ -232,7 +235,7 @@ def test_json_holds_everything_but_what_varies_from_run_to_run():
     assert {entry["row"] for entry in told["absent"]} == set(range(len(ROWS)))
     assert told["absent"][0]["reason"] == "asks for embed"
     pairs = {(entry["row"], entry["against"]) for entry in told["contrasts"]}
-    assert pairs == {(2, 0), (2, 1), (3, 0), (3, 1), (4, 0), (4, 1), (4, 3)}
+    assert pairs == {(2, 0), (2, 1), (3, 0), (3, 1), (4, 0), (4, 1), (4, 2), (4, 3)}
     used = {entry["metric"] for entry in (*told["cells"], *told["contrasts"])}
     assert set(told["metrics"]) == used
 
@@ -381,8 +384,8 @@ def test_someone_elses_file_and_a_missing_one_are_refused(tmp_path):
     for name in ("x.parquet", "none.parquet"):
         with pytest.raises(StoreError):
             parquet.read(tmp_path / name)
-    with pytest.raises(StoreError, match="can't be written"):
-        parquet.write(invented(), tmp_path / "no" / "where.parquet")
+    with pytest.raises(StoreError, match="could not be written"):
+        parquet.write(invented(), tmp_path / "x.parquet" / "below a file.parquet")
 
 
 def test_a_column_may_not_take_a_name_of_the_table(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 
+import huggingface_hub
 import pytest
 import torch
 import transformers
@@ -99,6 +100,30 @@ def test_folders_of_other_things_are_refused(folder, config, said):
 def test_a_missing_folder_is_told_with_what_was_meant(folder):
     problems = find("models", "hf")(path=str(folder.parent / "vitt")).check()
     assert problems[0].meant == str(folder)
+
+
+def test_a_hub_id_is_fetched_without_code_or_pickles(folder, monkeypatch):
+    asked = []
+
+    def fetch(name, revision, allow_patterns):
+        asked.append((name, revision, allow_patterns))
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    assert hf("org/tiny", revision="v1").labels == ("cat", "dog")
+    assert asked == [("org/tiny", "v1", ["*.json", "*.safetensors"])]
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(RequestError, match="`org/tiny` has no safetensors file"):
+        hf("org/tiny")
+
+
+def test_a_hub_id_without_a_network_is_told(monkeypatch):
+    def fetch(*_, **__):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    with pytest.raises(RequestError, match="no route; without a network only local folders"):
+        hf("org/tiny")
 
 
 def test_damaged_weights_are_told(folder):

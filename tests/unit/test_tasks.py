@@ -1,5 +1,8 @@
 """Built-in tasks, and what is recorded of an answer."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -140,6 +143,20 @@ def test_label_spaces_are_sorted_as_people_sort():
     assert label_space(["v10", "v9", "v010"])[0] == "v9"
     with pytest.raises(RequestError, match="all samples have the label `a`"):
         label_space(["a", "a"])
+
+
+def test_naming_parts_loads_no_heavy_library():
+    code = """
+import sys
+from bequest.core.find import find, known
+for kind in ("models", "tasks"):
+    for name in known(kind):
+        find(kind, name)
+heavy = {"torch", "transformers", "datasets", "numpy", "pyarrow", "sklearn", "PIL"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_every_task_has_a_summary():

@@ -79,8 +79,12 @@ class Classification:
 def to_tensor(inputs: NDArray[Any]) -> torch.Tensor:
     """Inputs as a model takes them: float32; uint8 is divided by 255."""
     whole = np.ascontiguousarray(inputs)
-    tensor = torch.from_numpy(whole if whole.flags.writeable else whole.copy())
-    return tensor.float().div_(255) if tensor.dtype == torch.uint8 else tensor.float()
+    return as_floats(torch.from_numpy(whole if whole.flags.writeable else whole.copy()))
+
+
+def as_floats(inputs: torch.Tensor) -> torch.Tensor:
+    """float32 inputs as they are, uint8 ones divided by 255."""
+    return inputs.float().div_(255) if inputs.dtype is torch.uint8 else inputs.float()
 
 
 def label_space(names: Iterable[str]) -> tuple[str, ...]:

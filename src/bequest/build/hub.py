@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from bequest.build.classification import label_space
-from bequest.build.network import hub_answers
 from bequest.build.paths import located
 from bequest.build.pictures import picture_task, read_pictures
 from bequest.build.splitting import SIDES, TRAIN, Pool
@@ -96,10 +96,8 @@ def _fetched(settings: Dataset) -> Any:
     try:
         if any((place / name).is_file() for name in _ON_DISK):
             return datasets.load_from_disk(str(place))
-        local = place.is_dir()
-        source = str(place) if local else settings.path
-        access = datasets.DownloadConfig(local_files_only=local or not hub_answers())
-        return datasets.load_dataset(source, settings.name, download_config=access)
+        source = str(place) if place.is_dir() else settings.path
+        return datasets.load_dataset(source, settings.name)
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
         raise RequestError(
@@ -167,11 +165,15 @@ def _table(rows: Any, label: str) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps progress bars off the terminal, and only meanwhile."""
-    shown = not datasets.are_progress_bars_disabled()
+    """Keeps progress bars and retries off the terminal, and only meanwhile."""
+    from huggingface_hub.utils import logging as log
+
+    shown, level = not datasets.are_progress_bars_disabled(), log.get_verbosity()
     datasets.disable_progress_bars()
+    log.set_verbosity(logging.ERROR)
     try:
         yield
     finally:
+        log.set_verbosity(level)
         if shown:
             datasets.enable_progress_bars()

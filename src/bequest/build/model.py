@@ -84,6 +84,11 @@ def align(model: Model, labels: Sequence[str]) -> AnswersLogits:
     return Aligned(scorer, scorer.module, asked, [known.index(label) for label in asked])
 
 
+def own_labels(model: Model) -> tuple[str, ...]:
+    """The labels in the order in which the module itself gives their logits."""
+    return model.inner.labels if isinstance(model, Aligned) else tuple(model.labels)
+
+
 def images_only(who: str, kind: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
     """`shape` as (channels, height, width), for a model that takes nothing but images.
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from bequest.core.errors import Problem, RequestError
 from bequest.measure.address import find_row
+from bequest.measure.beside import beside
 from bequest.measure.intervals import Estimate, short
 from bequest.measure.matrix import Matrix
 from bequest.measure.rules import BASELINE, Op, Rule, form_problems, parse
-from bequest.measure.table import Cells
 from bequest.measure.verdict import RuleResult, Verdict
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _estimate(rule: Rule, matrix: Matrix, baseline: Matrix | None) -> Estimate:
             raise RequestError(
                 Problem(f"`{rule.text}` needs a run to compare with", "give one with --baseline")
             )
-        both = _beside(matrix, row, baseline, find_row(baseline.rows, rule.stage))
+        both = beside(matrix, row, baseline, find_row(baseline.rows, rule.stage))
         return both.value(rule.metric, 0, task, 1)
     against = find_row(matrix.rows, rule.against)
     if against == row:
@@ -96,27 +96,3 @@ def _reason(rule: Rule, estimate: Estimate, passed: bool) -> str:
         f"the value would do, but not surely: "
         f"the interval is [{short(estimate.low)}, {short(estimate.high)}]"
     )
-
-
-def _beside(mine: Matrix, row: int, theirs: Matrix, other: int) -> Matrix:
-    """A matrix of two rows: one of each run."""
-    parts = ((mine.cells, row), (theirs.cells, other))
-    cells = Cells(
-        rows=tuple(cells.rows[i] for cells, i in parts),
-        tasks=tuple(dict.fromkeys((*mine.tasks, *theirs.tasks))),
-        seeds=tuple(sorted({*mine.cells.seeds, *theirs.cells.seeds})),
-        outcomes={
-            (new, task, seed): outcomes
-            for new, (cells, old) in enumerate(parts)
-            for (at, task, seed), outcomes in cells.outcomes.items()
-            if at == old
-        },
-        absent={
-            (new, task): why
-            for new, (cells, old) in enumerate(parts)
-            for (at, task), why in cells.absent.items()
-            if at == old
-        },
-        costs={new: cells.costs.get(old, {}) for new, (cells, old) in enumerate(parts)},
-    )
-    return Matrix(cells, mine.resampler)

@@ -14,7 +14,7 @@ from bequest.measure.contrasts import METRICS, find_metric
 from bequest.measure.export import as_json
 from bequest.measure.intervals import Estimate, Resampler, holm
 from bequest.measure.metrics import SCORES
-from bequest.measure.rows import reference
+from bequest.measure.rows import comparisons
 from bequest.measure.sheet import Sheet
 from bequest.measure.show import as_html, as_text
 
@@ -95,9 +95,8 @@ class Matrix:
         return next((name for name in names if any(self.has(name, i, task) for i in rows)), None)
 
     def comparisons(self) -> list[tuple[int, int]]:
-        """Every row with the row it is compared with by default."""
-        pairs = ((row, reference(self.rows, row)) for row in range(len(self.rows)))
-        return [(row, other) for row, other in pairs if other is not None]
+        """The pairs of rows that are compared by default; see `rows.comparisons`."""
+        return comparisons(self.rows)
 
     def prepare(self, metric: str, task: str, pairs: Sequence[tuple[int, int]]) -> None:
         """Compute a contrast for many (row, against) that `has`, much faster than one by one."""

@@ -16,6 +16,7 @@ from bequest.core.errors import StoreError
 from bequest.core.outcomes import Outcomes
 from bequest.measure.rows import Row
 from bequest.measure.table import Cells
+from bequest.store.files import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,13 +46,8 @@ def write(cells: Cells, path: Path) -> None:
     about = json.dumps(_about(cells, order), sort_keys=True)
     columns = _columns(cells, order)
     table = pa.table(columns).replace_schema_metadata({KEY: about.encode()})
-    scratch = path.with_name(f".{path.name}.part")
-    try:
-        pq.write_table(table, scratch, compression="zstd", write_page_checksum=True)
-        scratch.replace(path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise StoreError(f"{path} can't be written: {error}") from error
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 def read(path: Path) -> Cells:

@@ -23,6 +23,7 @@ class Row:
     line: `main`, `given`, or the reference line this row belongs to.
     order: position in time; a later row has a greater one.
     at: coordinates of the stage.
+    after: index of the row with the state of the model before; None for an input model.
     """
 
     step: str
@@ -32,6 +33,7 @@ class Row:
     line: str = MAIN
     order: int = 0
     at: Mapping[str, float | str] = field(default_factory=dict)
+    after: int | None = None
 
     @property
     def title(self) -> str:
@@ -39,18 +41,15 @@ class Row:
         return f"{self.step}.{self.name}"
 
 
-def reference(rows: Sequence[Row], index: int) -> int | None:
-    """The row that `rows[index]` is compared with by default, or None for an input model.
+def comparisons(rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """The pairs (row, other) that answer "what changed?", in the order of the rows.
 
-    It is the last earlier state of the same model in the same line; where there is none, the
-    model as it was given.
+    Every row is compared with the state of its model before; a `main` row that no other goes on
+    from, also with the end of every reference line of the same model.
     """
-    row = rows[index]
-    if row.line == GIVEN:
-        return None
-    same = [i for i, other in enumerate(rows) if other.of == row.of and other.order < row.order]
-    for line in (row.line, GIVEN):
-        earlier = [i for i in same if rows[i].line == line]
-        if earlier:
-            return max(earlier, key=lambda i: rows[i].order)
-    return None
+    pairs = [(i, row.after) for i, row in enumerate(rows) if row.after is not None]
+    left = {row.after for row in rows if row.line == MAIN}
+    ends = [i for i, row in enumerate(rows) if row.line == MAIN and i not in left]
+    lines = {(row.of, row.line): i for i, row in enumerate(rows) if row.line not in (MAIN, GIVEN)}
+    pairs += [(end, i) for end in ends for (of, _), i in lines.items() if of == rows[end].of]
+    return sorted(pairs)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Records = Mapping[int, Sequence[dict[str, Any]]]
 
-_SAME = ("step", "name", "of", "learned", "line", "at")
+_SAME = ("step", "name", "of", "learned", "line", "at", "after")
 
 
 def collect(records: Records, prepared: Prepared) -> Cells:

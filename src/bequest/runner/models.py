@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bequest.build.model import own_labels
 from bequest.store.files import write_json
 from bequest.store.tensors import load_tensors, save_tensors
 
@@ -12,21 +13,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bequest.core.live import Model
-    from bequest.runner.prepare import Held, Prepared
+    from bequest.runner.prepare import Prepared
 
 
-def save_model(folder: Path, held: Held, prepared: Prepared) -> None:
-    """Write `model.safetensors` and `model.json`, which `{use: saved, path: …}` reads."""
+def save_model(folder: Path, model: Model, origin: str, prepared: Prepared) -> None:
+    """Write `model.safetensors` and `model.json`, which `{use: saved, path: …}` reads.
+
+    origin: name of the input model in the recipe, whose spec builds what the weights go into.
+    """
     first = next(iter(prepared.tasks.values()))
-    use = prepared.plan.resolved["models"][held.origin]
+    spec = dict(prepared.plan.resolved["models"][origin])
     description = {
-        "use": use["use"],
-        "spec": {key: value for key, value in use.items() if key != "use"},
+        "use": spec.pop("use"),
+        "spec": spec,
         "shape": list(first.shape),
         "kind": first.kind,
-        "labels": list(held.model.labels),
+        "labels": list(own_labels(model)),
     }
-    save_tensors(folder / "model.safetensors", held.model.module.state_dict())
+    save_tensors(folder / "model.safetensors", model.module.state_dict())
     write_json(folder / "model.json", description)
 
 

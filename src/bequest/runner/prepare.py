@@ -26,17 +26,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Held:
-    """A live model and where it comes from.
-
-    origin: name of the input model it is a state of; its spec rebuilds it.
-    """
-
-    model: Model
-    origin: str
-
-
-@dataclass(frozen=True)
 class Prepared:
     """A checked request with its data loaded; models are built per seed."""
 
@@ -154,6 +143,6 @@ def _splits(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
         if not step.method.requires.validation:
             continue
         for name in step.tasks:
-            if tasks[name].purpose == "learn" and not len(tasks[name].splits["validation"]):
+            if tasks[name].purpose == "learn" and "validation" not in tasks[name].splits:
                 what = f"`{step.method_name}` needs validation data, but the task has none"
                 yield Problem(what, "give it a share with `validation: 0.1`", ("tasks", name))

@@ -68,8 +68,7 @@ class Run:
             raise RequestError(
                 Problem(f"no model `{step}/{role}`", f"there are {', '.join(dict.fromkeys(found))}")
             )
-        saved = Saved(path=str(folder))
-        return saved.restore()
+        return Saved(path=str(folder)).restore()
 
     def __repr__(self) -> str:
         return f"<bequest run {self.record['name']} in {self.path}>\n{self.matrix!r}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import hashlib
 import inspect
@@ -12,23 +11,22 @@ from typing import TYPE_CHECKING, Any
 from bequest.core.stage import Stage
 from bequest.lazy import torch
 from bequest.measure.rows import GIVEN, MAIN
-from bequest.runner.models import load_weights, parameter_cost, save_model, save_pack
-from bequest.runner.prepare import Held
+from bequest.runner.models import save_pack
+from bequest.runner.roster import Held, Roster
+from bequest.runner.scoring import score_stage
 from bequest.store.journal import Journal
-from bequest.transfer.bench import Bench, freeze
-from bequest.transfer.state import fingerprint
+from bequest.transfer.bench import Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from bequest.core.live import Model, Task
+    from bequest.core.live import Task
     from bequest.core.progress import Progress
     from bequest.recipe.plan import PlannedStep
     from bequest.runner.prepare import Prepared
     from bequest.store.folder import RunFolder
     from bequest.store.log import Log
-
-SCORE_BATCH = 512
+    from bequest.transfer.fit import Fitted
 
 
 class Work:
@@ -37,84 +35,79 @@ class Work:
     def __init__(
         self, prepared: Prepared, folder: RunFolder, seed: int, progress: Progress, log: Log
     ) -> None:
-        self._prepared, self._plan = prepared, prepared.plan
+        self._tasks, self._device = prepared.tasks, prepared.device
+        self._steps = prepared.plan.steps
         self._folder, self._seed = folder, seed
         self._progress, self._log = progress, log
-        self._held: dict[str, Held] = {}
+        self._roster = Roster(prepared, folder, seed)
+        self._rows: list[dict[str, Any]] = []
 
     def run(self) -> list[dict[str, Any]]:
         """Do what is left to do; gives a record of every row, in order."""
         outer = Journal(self._folder.journal(self._seed), (self._seed, -1), versions())
-        for name in self._plan.models:
-            self._held[name] = Held(self._prepared.build(name, self._seed), name)
-        rows: list[dict[str, Any]] = []
-        for number, step in enumerate([None, *self._plan.steps]):
+        data = data_digest(self._tasks)
+        for number, step in enumerate([None, *self._steps]):
             name = step.name if step else GIVEN
             made_by = source_of(step.method) if step else {}
-            journal = self._journal(name, number, made_by)
-            entry = outer.entry("step", name, {"tasks": self._data(), **made_by})
+            folder = self._folder.journal(self._seed) / name
+            journal = Journal(folder, (self._seed, number), versions() | made_by)
+            entry = outer.entry("step", name, {"tasks": data, **made_by})
             try:
                 done = entry.result()
             except LookupError:
-                self._progress.begin(f"{name} · seed {self._seed}", self._fit_steps(step))
+                steps = planned_steps(step, self._tasks) if step else 0
+                self._progress.begin(f"{name} · seed {self._seed}", steps)
                 done = list(self._step(step, journal) if step else self._given(journal))
                 entry.commit(done)
                 self._progress.end()
             else:
-                self._take_up(step)
+                if step:
+                    self._roster.take_up(step, len(self._rows) + len(done) - 1)
             journal.forget()
-            rows += done
-        return rows
-
-    def _fit_steps(self, step: PlannedStep | None) -> int:
-        return planned_steps(step, self._prepared.tasks) if step else 0
-
-    def _journal(self, name: str, number: int, made_by: Mapping[str, str]) -> Journal:
-        folder = self._folder.journal(self._seed) / name
-        return Journal(folder, (self._seed, number), versions() | dict(made_by))
+            self._rows += done
+        return self._rows
 
     def _given(self, journal: Journal) -> Iterator[dict[str, Any]]:
-        for name, held in self._held.items():
+        for name, held in self._roster.given().items():
             stage = Stage(name, held.model, of=name, line=GIVEN)
-            yield self._row(stage, GIVEN, name, journal, {})
+            place: dict[str, Any] = {"step": GIVEN, "of": name, "after": None, "curves": []}
+            yield _about(stage) | place | score_stage(stage, self._tasks, journal)
 
     def _step(self, step: PlannedStep, journal: Journal) -> Iterator[dict[str, Any]]:
-        held = {role: self._resolve(step, role, names) for role, names in step.models.items()}
-        bench = self._bench(step, held, journal)
+        filled = self._roster.fill(step)
+        bench = self._bench(step, filled, journal)
+        before = _Before(filled, len(self._rows))
         counted = 0
         for stage in step.method.transfer(bench):
-            origin = self._origin(held, stage.of)
-            if stage.line == MAIN and step.line != MAIN:
-                stage = dataclasses.replace(stage, line=step.line)
             fits, counted = bench.fits[counted:], len(bench.fits)
-            cost = {
-                "seconds": sum(fit.cost["seconds"] for fit in fits),
-                "peak_memory": max((fit.cost["peak_memory"] for fit in fits), default=0.0),
-            }
-            row = self._row(stage, step.name, origin, journal, cost)
-            row["curves"] = [fit.curves for fit in fits]
+            place: dict[str, Any] = {"step": step.name, **before.take(stage)}
+            scored = score_stage(stage, self._tasks, journal)
             for name, tensors in stage.deliver.items():
                 save_pack(self._folder.pack(step.name, self._seed, name), tensors)
-            yield row
-        self._deliver(step, held)
+            yield {
+                **_about(_on_line(stage, step.line)),
+                **place,
+                **scored,
+                "curves": [fit.curves for fit in fits],
+                "costs": {**_spent(fits), **scored["costs"]},
+            }
+        self._roster.deliver(step, filled, before.last)
 
     def _bench(
-        self, step: PlannedStep, held: Mapping[str, Held | list[Held]], journal: Journal
+        self, step: PlannedStep, filled: Mapping[str, Held | list[Held]], journal: Journal
     ) -> Bench:
-        def fresh(role: str) -> Model:
-            return self._prepared.build(self._origin(held, role), self._seed)
-
+        models = {
+            role: [one.model for one in held] if isinstance(held, list) else held.model
+            for role, held in filled.items()
+        }
         return Bench(
-            models={
-                role: [one.model for one in some] if isinstance(some, list) else some.model
-                for role, some in held.items()
-            },
-            tasks=[self._prepared.tasks[name] for name in step.tasks],
-            fresh=fresh,
+            models=models,
+            tasks=[self._tasks[name] for name in step.tasks],
+            fresh=lambda role: self._roster.fresh(_origin(filled, role)),
             journal=journal,
             settings=step.fit,
             seed=self._seed,
-            device=self._prepared.device,
+            device=self._device,
             progress=self._advance,
         )
 
@@ -122,98 +115,55 @@ class Work:
         self._progress.advance(step, steps, values)
         self._log.write("fit", step=step, steps=steps, **values)
 
-    def _resolve(
-        self, step: PlannedStep, role: str, names: str | tuple[str, ...]
-    ) -> Held | list[Held]:
-        """The models of a role: copies, so that what later steps refer to stays as it is."""
-        if isinstance(names, tuple):
-            return [self._copy(step, role, name) for name in names]
-        return self._copy(step, role, names)
 
-    def _copy(self, step: PlannedStep, role: str, name: str) -> Held:
-        held = self._held[name]
-        model = copy.deepcopy(held.model)
-        learns = type(step.method).roles[role].learns
-        return Held(model if learns else freeze(model), held.origin)
+class _Before:
+    """Follows a step's stages: which row shows the state that each goes on from."""
 
-    def _deliver(self, step: PlannedStep, held: Mapping[str, Held | list[Held]]) -> None:
-        for role, some in held.items():
-            if isinstance(some, list):
-                continue
-            learns = type(step.method).roles[role].learns
-            before = self._held[str(step.models[role])]
-            self._held[f"{step.name}.{role}"] = some if learns else before
-            if learns:
-                folder = self._folder.model(step.name, role, self._seed)
-                save_model(folder, some, self._prepared)
+    def __init__(self, filled: Mapping[str, Held | list[Held]], first: int) -> None:
+        self._filled = filled
+        self._next = first
+        self._latest: dict[tuple[str, str], int] = {}
 
-    def _take_up(self, step: PlannedStep | None) -> None:
-        """Make the models of a finished step available again."""
-        if step is None:
-            return
-        for role, names in step.models.items():
-            if isinstance(names, tuple):
-                continue
-            held = self._held[names]
-            if type(step.method).roles[role].learns:
-                model = self._prepared.build(held.origin, self._seed)
-                load_weights(model, self._folder.model(step.name, role, self._seed))
-                held = Held(model, held.origin)
-            self._held[f"{step.name}.{role}"] = held
+    @property
+    def last(self) -> int:
+        """Index of the last row."""
+        return self._next - 1
 
-    @staticmethod
-    def _origin(held: Mapping[str, Held | list[Held]], role: str) -> str:
-        some = held.get(role)
-        return some.origin if isinstance(some, Held) else role
+    def take(self, stage: Stage) -> dict[str, Any]:
+        """The input model the stage is a state of, and the row before it."""
+        origin, line = _origin(self._filled, stage.of), (stage.of, stage.line)
+        held = self._filled.get(stage.of)
+        start = held.row if isinstance(held, Held) else None
+        after = self._latest.get(line, start)
+        self._latest[line] = self._next
+        self._next += 1
+        return {"of": origin, "after": after}
 
-    def _row(
-        self, stage: Stage, step: str, origin: str, journal: Journal, cost: dict[str, float]
-    ) -> dict[str, Any]:
-        cells, absent = {}, {}
-        for name, task in self._prepared.tasks.items():
-            if stage.on is not None and name not in stage.on:
-                absent[name] = "the stage is not scored on this task"
-            elif task.asks not in stage.model.answers:
-                absent[name] = f"the model does not answer `{task.asks}`"
-            else:
-                cells[name] = self._score(stage, task, journal)
-        return {
-            "step": step,
-            "name": stage.name,
-            "of": origin,
-            "learned": stage.learned,
-            "line": stage.line,
-            "at": dict(stage.at),
-            "cells": cells,
-            "absent": absent,
-            "costs": {**cost, **parameter_cost(stage.model)},
-            "curves": [],
-        }
 
-    def _score(self, stage: Stage, task: Task, journal: Journal) -> dict[str, Any]:
-        weights = fingerprint({"model": stage.model.module})
-        went_in = {"weights": weights, "task": task.fingerprint}
-        entry = journal.entry("score", f"{stage.name}-{task.name}", went_in)
-        try:
-            record: dict[str, Any] = entry.result()
-        except LookupError:
-            model = stage.model
-            if hasattr(model, "for_task"):
-                model = model.for_task(task.name)
-            found = task.record(model, SCORE_BATCH)
-            record = {
-                "sample": found.sample,
-                "columns": dict(found.columns),
-                "unit": found.unit,
-                "group": None if found.group is None else list(map(str, found.group)),
-                "draw": found.draw,
-            }
-            entry.commit(record)
-        return record
+def _origin(filled: Mapping[str, Held | list[Held]], role: str) -> str:
+    held = filled.get(role)
+    return held.origin if isinstance(held, Held) else role
 
-    def _data(self) -> str:
-        prints = [task.fingerprint for task in self._prepared.tasks.values()]
-        return hashlib.sha256("".join(prints).encode()).hexdigest()[:16]
+
+def _on_line(stage: Stage, line: str) -> Stage:
+    """A step's own line replaces `main`; a method's reference lines stay."""
+    return dataclasses.replace(stage, line=line) if stage.line == MAIN else stage
+
+
+def _about(stage: Stage) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "learned": stage.learned,
+        "line": stage.line,
+        "at": dict(stage.at),
+    }
+
+
+def _spent(fits: Sequence[Fitted]) -> dict[str, float]:
+    return {
+        "seconds": sum(fit.cost["seconds"] for fit in fits),
+        "peak_memory": max((fit.cost["peak_memory"] for fit in fits), default=0.0),
+    }
 
 
 def planned_steps(step: PlannedStep, tasks: Mapping[str, Task]) -> int:
@@ -223,6 +173,12 @@ def planned_steps(step: PlannedStep, tasks: Mapping[str, Task]) -> int:
     learnt = [tasks[name] for name in step.tasks if tasks[name].purpose == "learn"]
     samples = sum(len(task.splits["train"]) for task in learnt)
     return step.fit.epochs * -(-samples // step.fit.batch_size)
+
+
+def data_digest(tasks: Mapping[str, Task]) -> str:
+    """A digest of all data and how they were prepared."""
+    prints = "".join(task.fingerprint for task in tasks.values())
+    return hashlib.sha256(prints.encode()).hexdigest()[:16]
 
 
 def versions() -> dict[str, str]:

@@ -32,7 +32,20 @@ class TaskView:
         self._task = task
         self.name, self.purpose, self.labels = task.name, task.purpose, task.labels
         self.train = Rows(task.splits["train"], device, f"{task.fingerprint}:train")
-        self.validation = Rows(task.splits["validation"], device, f"{task.fingerprint}:validation")
+        self._device = device
+
+    @property
+    def validation(self) -> Rows:
+        """What to choose by.
+
+        Raises:
+            RequestError: the task has no validation split.
+        """
+        if "validation" not in self._task.splits:
+            fix = "give it a share with `validation: 0.1`"
+            raise RequestError(Problem(f"task `{self.name}` has no validation split", fix))
+        split = self._task.splits["validation"]
+        return Rows(split, self._device, f"{self._task.fingerprint}:validation")
 
 
 class Bench:

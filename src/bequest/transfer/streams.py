@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from bequest.build.classification import as_floats
 from bequest.core.live import Batch
 from bequest.lazy import torch
 from bequest.store.journal import derive
@@ -88,7 +89,7 @@ class Rows:
             inputs = torch.from_numpy(self.split.inputs[rows.cpu().numpy()]).to(self.device)
         else:
             inputs = self._inputs[rows]
-        return inputs.float().div_(255) if inputs.dtype is torch.uint8 else inputs
+        return as_floats(inputs)
 
 
 class _Paired:

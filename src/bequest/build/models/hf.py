@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from bequest.build.model import Classifier, images_only
-from bequest.build.network import hub_answers
 from bequest.build.paths import located, missing, read_json
 from bequest.build.vision import Preprocessing, logits_module, quiet
 from bequest.core.errors import Problem, RequestError
@@ -58,44 +57,51 @@ class Hf(ModelSpec):
         if problems:
             raise RequestError(problems)
         channels, _, _ = images_only("hf", kind, shape)
+        place = self._place()
         with quiet():
-            net, preprocessor = self._fetch(len(labels))
+            net = self._net(place, len(labels))
         if self.new_head:
             _replace_head(net)
-        before = _preprocessing(net.config, preprocessor)
+        before = _preprocessing(net.config, place)
         if before.channels not in (channels, 0) and channels != 1:
             what = f"`{self.path}` takes {before.channels} channels, the images have {channels}"
             raise RequestError(Problem(what, "give the task as many `channels`"))
         known = labels if self.new_head else _labels(net.config)
         return Classifier(logits_module(net, before).eval(), known)
 
-    def _fetch(self, labels: int) -> tuple[Any, dict[str, Any]]:
+    def _place(self) -> Path:
+        """The local folder, or the cached copy of a hub id's settings and safetensors files."""
+        import huggingface_hub
+
         place = located(self.path)
-        local = place.is_dir()
-        source = str(place) if local else self.path
-        common = {
-            "revision": self.revision or "main",
-            "local_files_only": local or not hub_answers(),
-        }
+        if place.is_dir():
+            return place
+        try:
+            fetched = huggingface_hub.snapshot_download(
+                self.path, revision=self.revision, allow_patterns=["*.json", "*.safetensors"]
+            )
+        except Exception as error:
+            fix = "without a network only local folders and ids in the cache work"
+            raise RequestError(_unavailable(self.path, error, fix)) from error
+        problems = _folder_problems(self.path, Path(fetched))
+        if problems:
+            raise RequestError(problems)
+        return Path(fetched)
+
+    def _net(self, place: Path, labels: int) -> Any:
         head = {"num_labels": labels, "ignore_mismatched_sizes": True} if self.new_head else {}
         try:
-            net = transformers.AutoModelForImageClassification.from_pretrained(
-                source,
+            return transformers.AutoModelForImageClassification.from_pretrained(
+                place,
+                local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
                 dtype=torch.float32,
-                **common,
                 **head,
             )
-            preprocessor = transformers.utils.cached_file(
-                source,
-                "preprocessor_config.json",
-                _raise_exceptions_for_missing_entries=False,
-                **common,
-            )
         except Exception as error:
-            raise RequestError(_unavailable(self.path, error)) from error
-        return net, read_json(Path(preprocessor)) if preprocessor else {}
+            fix = "its files may be damaged, or its architecture not known to transformers"
+            raise RequestError(_unavailable(self.path, error, fix)) from error
 
 
 def _folder_problems(path: str, place: Path) -> list[Problem]:
@@ -122,14 +128,9 @@ def _no_folder(path: str) -> Problem:
     return Problem(f"`{path}` is a file; a folder is needed", field=("path",))
 
 
-def _unavailable(path: str, error: Exception) -> Problem:
+def _unavailable(path: str, error: Exception, fix: str) -> Problem:
     first = str(error).strip().partition("\n")[0]
-    return Problem(
-        f"`{path}` can't be loaded: {type(error).__name__}: {first}",
-        "without a network only local folders and ids in the cache work; "
-        "weights must be safetensors",
-        ("path",),
-    )
+    return Problem(f"`{path}` can't be loaded: {type(error).__name__}: {first}", fix, ("path",))
 
 
 def _labels(config: Any) -> tuple[str, ...]:
@@ -144,7 +145,9 @@ def _replace_head(net: Any) -> None:
             setattr(net, name, part)
 
 
-def _preprocessing(config: Any, preprocessor: dict[str, Any]) -> Preprocessing:
+def _preprocessing(config: Any, place: Path) -> Preprocessing:
+    file = place / "preprocessor_config.json"
+    preprocessor = read_json(file) if file.is_file() else {}
     normalised = preprocessor.get("do_normalize", True) and preprocessor.get("image_std")
     return Preprocessing(
         size=_size(preprocessor.get("size") or getattr(config, "image_size", None)),

@@ -11,7 +11,7 @@ from bequest.build.paths import located, missing, read_json
 from bequest.core.errors import Problem, RequestError
 from bequest.core.find import find
 from bequest.core.parts import ModelSpec
-from bequest.lazy import safetensors_torch
+from bequest.store.tensors import load_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,6 +60,16 @@ class Saved(ModelSpec):
         return Classifier(model.module, tuple(told["labels"]))
 
 
+    def restore(self) -> Classifier:
+        """The model for the inputs and labels it was delivered with.
+
+        Raises:
+            RequestError: the folder is damaged.
+        """
+        told = _description(located(self.path))
+        return self.build(tuple(told["shape"]), told["kind"], tuple(told["labels"]))
+
+
 def _description(place: Path) -> dict[str, Any]:
     told = read_json(place / _SPEC)
     if set(told) != _KEYS or not all(isinstance(told[key], list) for key in ("shape", "labels")):
@@ -85,6 +95,6 @@ def _spec(told: dict[str, Any]) -> ModelSpec:
 
 def _load(module: Any, weights: Path) -> None:
     try:
-        module.load_state_dict(safetensors_torch.load_file(weights), strict=True)
+        module.load_state_dict(load_tensors(weights), strict=True)
     except Exception as error:
         raise RequestError(Problem(f"`{weights}` doesn't fit its description: {error}")) from error

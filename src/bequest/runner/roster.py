@@ -1,0 +1,101 @@
+"""The models of a run by what steps call them, and how each came to be."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bequest.runner.models import load_weights, save_model
+from bequest.transfer.bench import freeze
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from bequest.core.live import Model
+    from bequest.recipe.plan import PlannedStep
+    from bequest.runner.prepare import Prepared
+    from bequest.store.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Held:
+    """A live model and where it comes from.
+
+    origin: name of the input model it is a state of; row: index of the row that shows this state.
+    """
+
+    model: Model
+    origin: str
+    row: int
+
+
+class Roster:
+    """Input models by name, and results of steps as `step.role`, under one seed."""
+
+    def __init__(self, prepared: Prepared, folder: RunFolder, seed: int) -> None:
+        self._prepared, self._folder, self._seed = prepared, folder, seed
+        self._held = {
+            name: Held(prepared.build(name, seed), name, row)
+            for row, name in enumerate(prepared.plan.models)
+        }
+
+    def given(self) -> dict[str, Held]:
+        """The input models."""
+        return {name: held for name, held in self._held.items() if "." not in name}
+
+    def fill(self, step: PlannedStep) -> dict[str, Held | list[Held]]:
+        """The models of a step's roles: copies, so that what later steps refer to stays as it is.
+
+        Those that don't learn are frozen.
+        """
+        return {
+            role: [self._copy(step, role, name) for name in names]
+            if isinstance(names, tuple)
+            else self._copy(step, role, names)
+            for role, names in step.models.items()
+        }
+
+    def deliver(self, step: PlannedStep, filled: Mapping[str, Held | list[Held]], row: int) -> None:
+        """Keep what a step made of its roles: in memory for later steps, on disk for good.
+
+        row: index of the last row of the step.
+        """
+        for role, held in filled.items():
+            if isinstance(held, list):
+                continue
+            if not learns(step, role):
+                self._held[f"{step.name}.{role}"] = self._held[str(step.models[role])]
+                continue
+            self._held[f"{step.name}.{role}"] = Held(held.model, held.origin, row)
+            save_model(self._place(step, role), held.model, held.origin, self._prepared)
+
+    def take_up(self, step: PlannedStep, row: int) -> None:
+        """Make what a finished step delivered available again."""
+        for role, name in step.models.items():
+            if isinstance(name, tuple):
+                continue
+            held = self._held[name]
+            if learns(step, role):
+                model = self._prepared.build(held.origin, self._seed)
+                load_weights(model, self._place(step, role))
+                held = Held(model, held.origin, row)
+            self._held[f"{step.name}.{role}"] = held
+
+    def fresh(self, origin: str) -> Model:
+        """The input model `origin` as it was given, in a copy of its own."""
+        return self._prepared.build(origin, self._seed)
+
+    def _copy(self, step: PlannedStep, role: str, name: str) -> Held:
+        held = self._held[name]
+        model = copy.deepcopy(held.model)
+        return Held(model if learns(step, role) else freeze(model), held.origin, held.row)
+
+    def _place(self, step: PlannedStep, role: str) -> Path:
+        return self._folder.model(step.name, role, self._seed)
+
+
+def learns(step: PlannedStep, role: str) -> bool:
+    """Whether a step changes the model in a role."""
+    return type(step.method).roles[role].learns

@@ -42,7 +42,14 @@ def _entries(kind: str) -> list[dict[str, Any]]:
         from bequest.measure.contrasts import METRICS
 
         return [
-            {"name": metric.name, "summary": metric.definition, "unit": metric.unit}
+            {
+                "name": metric.name,
+                "summary": metric.definition,
+                "kind": metric.kind,
+                "unit": metric.unit,
+                "better": metric.better,
+                "source": metric.source,
+            }
             for metric in METRICS.values()
         ]
     from bequest.core.find import known

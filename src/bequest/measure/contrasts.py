@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bequest.core.errors import Problem, RequestError, did_you_mean
+from bequest.measure.flips import gain_entropy
 from bequest.measure.metric import Columns, Metric, mean_metric
 from bequest.measure.metrics import COSTS, SCORES
+from bequest.measure.sequence_metrics import SEQUENCE_METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,8 +57,9 @@ def _number(correct: NDArray[Any]) -> NDArray[np.float32]:
 
 
 CONTRASTS = (gain, positive_flips, negative_flips, agreement)
+STUDIED = (gain_entropy,)  # contrasts computed where a rule or a person asks for them
 METRICS: Mapping[str, Metric] = MappingProxyType(
-    {known.name: known for known in (*SCORES, *CONTRASTS, *COSTS)}
+    {known.name: known for known in (*SCORES, *CONTRASTS, *STUDIED, *SEQUENCE_METRICS, *COSTS)}
 )
 
 
@@ -75,6 +78,6 @@ def unknown_metric(name: str) -> Problem:
     """The problem of a metric that nothing is known by."""
     return Problem(
         f"unknown metric `{name}`",
-        f"known are {', '.join(METRICS)}",
+        "see `bequest list metrics`",
         meant=did_you_mean(name, METRICS),
     )

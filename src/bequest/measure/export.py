@@ -6,17 +6,23 @@ from dataclasses import asdict
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from bequest.core.errors import RequestError
 from bequest.measure.contrasts import CONTRASTS, METRICS
 from bequest.measure.intervals import LEVEL
 from bequest.measure.metrics import COSTS, SCORES, VARYING
 from bequest.measure.rows import GIVEN
+from bequest.measure.sequence_metrics import SEQUENCE_METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bequest.measure.intervals import Estimate
     from bequest.measure.matrix import Matrix
     from bequest.measure.metric import Metric
+    from bequest.measure.sequences import TaskSequence
 
 
 def as_json(matrix: Matrix) -> dict[str, Any]:
@@ -25,7 +31,9 @@ def as_json(matrix: Matrix) -> dict[str, Any]:
     Costs that vary from run to run are left out, so equal outcomes give equal text.
     """
     cells, contrasts = list(_scores(matrix)), list(_contrasts(matrix))
+    learned = [_sequence(one) for one in matrix.sequences if len(one.tasks) > 1]
     used = {entry["metric"] for entry in (*cells, *contrasts)}
+    used |= {name for entry in learned for name in entry["metrics"]}
     return {
         "schema": 1,
         "interval": {
@@ -43,6 +51,7 @@ def as_json(matrix: Matrix) -> dict[str, Any]:
         "changes": list(_changes(matrix)),
         "absent": list(_absent(matrix)),
         "costs": list(_costs(matrix)),
+        **({"sequences": learned} if learned else {}),
     }
 
 
@@ -105,6 +114,37 @@ def _costs(matrix: Matrix) -> Iterator[dict[str, Any]]:
         costs = matrix.cells.costs.get(row, {})
         for name in (name for name in names if name in costs):
             yield {"metric": name, "row": row, "value": _rounded(costs[name], 15)}
+
+
+def _sequence(sequence: TaskSequence) -> dict[str, Any]:
+    """R and every metric of tasks learned one after another; why others can't be had."""
+    learned = sequence.learned
+    found: dict[str, Any] = {
+        "step": learned.step,
+        "model": learned.model,
+        "line": learned.line,
+        "tasks": list(learned.tasks),
+        "rows": list(learned.own),
+        "metrics": {},
+        "skipped": {},
+    }
+    try:
+        found |= {"score": sequence.score.name, "R": _lists(sequence.means())}
+    except RequestError as error:
+        return found | {"score": None, "R": None, "skipped": {"score": str(error)}}
+    for metric in SEQUENCE_METRICS:
+        try:
+            number = _number(sequence.value(metric.name))
+        except RequestError as error:
+            found["skipped"][metric.name] = str(error)
+            continue
+        unit, better = metric.unit_for(sequence.score), metric.better_for(sequence.score)
+        found["metrics"][metric.name] = {**number, "unit": unit, "better": better}
+    return found
+
+
+def _lists(values: NDArray[np.float64]) -> list[list[float | None]]:
+    return [[_rounded(value, 10) for value in row] for row in values.tolist()]
 
 
 def _about(metric: Metric) -> dict[str, str]:

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 from bequest.core.errors import Problem, RequestError
 from bequest.measure.address import find_row
 from bequest.measure.beside import beside
+from bequest.measure.contrasts import METRICS
 from bequest.measure.intervals import Estimate, short
-from bequest.measure.matrix import Matrix
 from bequest.measure.rules import BASELINE, Op, Rule, form_problems, parse
+from bequest.measure.sequences import find_sequence
 from bequest.measure.verdict import RuleResult, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from bequest.measure.matrix import Matrix
 
 
 def judge(rules: Sequence[str], matrix: Matrix, baseline: Matrix | None = None) -> Verdict:
@@ -54,26 +57,44 @@ def _judged(rule: Rule, matrix: Matrix, baseline: Matrix | None) -> RuleResult:
 
 
 def _estimate(rule: Rule, matrix: Matrix, baseline: Matrix | None) -> Estimate:
+    if METRICS[rule.metric].kind == "sequence":
+        return _of_sequence(rule, matrix, baseline)
     row, task = find_row(matrix.rows, rule.stage), rule.task or ""
     if rule.against is None:
         return matrix.value(rule.metric, row, task)
     if rule.against == BASELINE:
-        if baseline is None:
-            raise RequestError(
-                Problem(f"`{rule.text}` needs a run to compare with", "give one with --baseline")
-            )
-        both = beside(matrix, row, baseline, find_row(baseline.rows, rule.stage))
+        other = _there(rule, baseline)
+        both = beside(matrix, row, other, find_row(other.rows, rule.stage))
         return both.value(rule.metric, 0, task, 1)
     against = find_row(matrix.rows, rule.against)
     if against == row:
-        title = matrix.rows[row].title
-        raise RequestError(
-            Problem(
-                f"`{rule.text}` compares {title} with itself",
-                "name the other stage as `step.stage`; input models are `given.name`",
-            )
-        )
+        fix = "name the other stage as `step.stage`; input models are `given.name`"
+        raise _itself(rule, matrix.rows[row].title, fix)
     return matrix.value(rule.metric, row, task, against)
+
+
+def _of_sequence(rule: Rule, matrix: Matrix, baseline: Matrix | None) -> Estimate:
+    found = find_sequence(matrix, rule.stage)
+    if rule.against is None:
+        return found.value(rule.metric)
+    if rule.against == BASELINE:
+        return found.value(rule.metric, find_sequence(_there(rule, baseline), rule.stage))
+    against = find_sequence(matrix, rule.against)
+    if against is found:
+        raise _itself(rule, found.title, "name the step of another sequence")
+    return found.value(rule.metric, against)
+
+
+def _there(rule: Rule, baseline: Matrix | None) -> Matrix:
+    if baseline is None:
+        raise RequestError(
+            Problem(f"`{rule.text}` needs a run to compare with", "give one with --baseline")
+        )
+    return baseline
+
+
+def _itself(rule: Rule, title: str, fix: str) -> RequestError:
+    return RequestError(Problem(f"`{rule.text}` compares {title} with itself", fix))
 
 
 def holds(value: float, op: Op, limit: float) -> bool:

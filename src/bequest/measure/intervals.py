@@ -7,6 +7,7 @@ weights, which makes differences between rows paired.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from math import erfc, fsum, isfinite, nan, sqrt
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,7 @@ class Resampler:
 
     Tasks with as many units share weights. That is exact pairing where the units are the same;
     where they are not, intervals of a single task are as good, but resamples of the two tasks
-    must not be taken for independent.
+    must not be taken for independent: what combines tasks reads each in its own `order`.
     """
 
     def __init__(self, seed: int = 0, resamples: int = 1000) -> None:
@@ -90,6 +91,15 @@ class Resampler:
         even = (np.arange(self.resamples) + 0.5) / self.resamples
         shuffled = self._generator(units, -2).permutation(even)
         return np.asarray(1 - shuffled ** (1 / units))
+
+    def order(self, unit_ids: NDArray[np.int64]) -> NDArray[np.intp]:
+        """The order in which to read the resamples of these units when tasks are combined, [R].
+
+        Equal for equal units, so what is paired stays so; independent for any others.
+        """
+        digest = hashlib.sha256(np.ascontiguousarray(unit_ids, "<i8").tobytes()).digest()
+        key = [self.seed, *np.frombuffer(digest, "<u4").tolist()]
+        return np.random.default_rng(key).permutation(self.resamples)
 
     def _of_units(self, units: int, start: int, rows: int) -> NDArray[np.float32]:
         whole = rows == self.resamples

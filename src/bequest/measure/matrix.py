@@ -1,12 +1,13 @@
 """The transfer matrix: what every stage knows about every task, and how sure that is.
 
-Metrics over the whole matrix (backward transfer, forgetting …) belong in a file beside this one:
-functions of `Matrix.value` over the rows that learned something.
+Metrics over many cells (backward transfer, forgetting …) belong to sequences of tasks: see
+`Matrix.sequences`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from bequest.core.errors import Problem, RequestError, did_you_mean
@@ -15,7 +16,8 @@ from bequest.measure.export import as_json
 from bequest.measure.intervals import Estimate, Resampler, holm
 from bequest.measure.metrics import SCORES
 from bequest.measure.rows import comparisons
-from bequest.measure.sheet import Sheet
+from bequest.measure.sequences import TaskSequence, sequences
+from bequest.measure.sheet import CellDraws, Sheet
 from bequest.measure.show import as_html, as_text
 
 if TYPE_CHECKING:
@@ -74,6 +76,9 @@ class Matrix:
                 the two rows were not measured on the same samples and seeds.
         """
         found = find_metric(metric)
+        if found.kind == "sequence":
+            fix = "ask one of `sequences` for it"
+            raise RequestError(Problem(f"{metric} belongs to a sequence of tasks", fix))
         if found.kind == "cost":
             return self._cost_of(found, row, against)
         if found.kind == "contrast" and against is None:
@@ -93,6 +98,15 @@ class Matrix:
         names = (metric.name for metric in SCORES)
         rows = range(len(self.rows))
         return next((name for name in names if any(self.has(name, i, task) for i in rows)), None)
+
+    @cached_property
+    def sequences(self) -> tuple[TaskSequence, ...]:
+        """Where tasks were learned one after another; those of a single task too."""
+        return sequences(self)
+
+    def draws(self, metric: str, row: int, task: str) -> CellDraws:
+        """A score seed by seed and resample by resample; errors as for `value`."""
+        return self._sheet(task).draws(find_metric(metric), row)
 
     def comparisons(self) -> list[tuple[int, int]]:
         """The pairs of rows that are compared by default; see `rows.comparisons`."""

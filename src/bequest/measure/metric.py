@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, "NDArray[Any]"]
 Better = Literal["higher", "lower"]
-Kind = Literal["score", "contrast", "cost"]
+Kind = Literal["score", "contrast", "cost", "sequence"]
 
 
 def _not_computed(*_: Any) -> NDArray[Any]:
@@ -24,6 +24,8 @@ def _not_computed(*_: Any) -> NDArray[Any]:
 @dataclass(frozen=True)
 class Metric:
     """One number about one row (`score`, `cost`), or two rows on the same samples (`contrast`).
+
+    Metrics of a `sequence` of tasks say more: see `sequence_metrics.SequenceMetric`.
 
     unit: `share`, `nats`, `bytes` …; better: which direction is good.
     definition: one sentence; source: where it was defined first.

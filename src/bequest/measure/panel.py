@@ -42,6 +42,7 @@ class Panel:
         self._cells: dict[Cell, tuple[Outcomes, NDArray[np.intp]]] = {}
         self._drawn: dict[tuple[str, Member], Drawn] = {}
         starts = np.flatnonzero(np.diff(self._keys[0], prepend=self._keys[0][0] - 1))
+        self.unit_ids = self._keys[0, starts]
         self.counts = np.diff(starts, append=self._keys.shape[1])  # samples of each unit
 
     @property

@@ -40,16 +40,32 @@ class Row:
         """The row's address: `step.stage`."""
         return f"{self.step}.{self.name}"
 
+    @property
+    def checkpoint(self) -> float | None:
+        """How far the learning of a task was, for a moment within it; None between tasks."""
+        mark = self.at.get("checkpoint")
+        return mark if isinstance(mark, (int, float)) else None
+
 
 def comparisons(rows: Sequence[Row]) -> list[tuple[int, int]]:
     """The pairs (row, other) that answer "what changed?", in the order of the rows.
 
     Every row is compared with the state of its model before; a `main` row that no other goes on
-    from, also with the end of every reference line of the same model.
+    from, also with the end of every reference line of the same model. Moments within the learning
+    of a task are passed over.
     """
-    pairs = [(i, row.after) for i, row in enumerate(rows) if row.after is not None]
-    left = {row.after for row in rows if row.line == MAIN}
-    ends = [i for i, row in enumerate(rows) if row.line == MAIN and i not in left]
-    lines = {(row.of, row.line): i for i, row in enumerate(rows) if row.line not in (MAIN, GIVEN)}
+    whole = [(i, row) for i, row in enumerate(rows) if row.checkpoint is None]
+    before = {i: _before(rows, row) for i, row in whole}
+    pairs = [(i, other) for i, other in before.items() if other is not None]
+    left = {before[i] for i, row in whole if row.line == MAIN}
+    ends = [i for i, row in whole if row.line == MAIN and i not in left]
+    lines = {(row.of, row.line): i for i, row in whole if row.line not in (MAIN, GIVEN)}
     pairs += [(end, i) for end in ends for (of, _), i in lines.items() if of == rows[end].of]
     return sorted(pairs)
+
+
+def _before(rows: Sequence[Row], row: Row) -> int | None:
+    other = row.after
+    while other is not None and rows[other].checkpoint is not None:
+        other = rows[other].after
+    return other

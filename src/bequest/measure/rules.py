@@ -2,9 +2,11 @@
 
     metric(task) [@ stage] [vs stage-or-model] op value [surely]
     cost         [@ stage] [vs stage-or-model] op value [surely]
+    bwt          [@ step]  [vs step]           op value [surely]
 
 `op` is one of >= <= > < ==, `value` a number or a percentage. Without `@` the last stage of the
-line `main` is meant.
+line `main` is meant. Metrics like `bwt` belong to tasks learned one after another: a step, or any
+stage in it, names the sequence; without `@` the only one of line `main` is meant.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ _ADDRESS = re.compile(r"[^\s<>=@()]+")
 _OPERATOR = re.compile(r"[<>=!~]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WORD = re.compile(r"\S+")
-_RECORDED = {"logits": frozenset({"correct", "nll", "confidence", "predicted", "group"})}
+_RECORDED = {"logits": frozenset({"correct", "nll", "confidence", "predicted", "label", "group"})}
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,10 @@ def form_problems(rule: Rule) -> list[Problem]:
     metric = METRICS.get(rule.metric)
     if metric is None:
         return [unknown_metric(rule.metric)]
+    if metric.kind == "sequence":
+        right = f"write `{metric.name} {rule.op} {rule.limit:g}`"
+        what = f"{metric.name} belongs to tasks learned one after another, not to one task"
+        return [Problem(what, right)] if rule.task else []
     if metric.kind == "cost":
         right = f"write `{metric.name} {rule.op} {rule.limit:g}`"
         what = f"{metric.name} belongs to a stage, not to a task"
@@ -186,7 +192,9 @@ def _task_problems(rule: Rule, tasks: Mapping[str, str]) -> list[Problem]:
     if rule.task not in tasks:
         return [_unknown("task", rule.task, tasks)]
     metric, asks = METRICS.get(rule.metric), tasks[rule.task]
-    lacking = set(metric.needs) - _RECORDED[asks] if metric and asks in _RECORDED else set()
+    if metric is None or metric.kind == "sequence" or asks not in _RECORDED:
+        return []
+    lacking = set(metric.needs) - _RECORDED[asks]
     if not lacking:
         return []
     what = f"{rule.metric} needs {', '.join(sorted(lacking))}"

@@ -14,6 +14,8 @@ from bequest.measure.panel import Cell, Drawn, Panel, panels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from bequest.measure.intervals import Resampler
     from bequest.measure.metric import Metric
     from bequest.measure.table import Cells
@@ -25,6 +27,20 @@ class Measured:
 
     estimate: Estimate
     p: float
+
+
+@dataclass(frozen=True)
+class CellDraws:
+    """The values of one cell seed by seed: `points` [S], resampled [S, R]; and what was resampled.
+
+    units: ids of the units, sorted; samples: how many there are.
+    """
+
+    seeds: tuple[int, ...]
+    points: NDArray[np.float64]
+    resampled: NDArray[np.float32]
+    units: NDArray[np.int64]
+    samples: int
 
 
 class Sheet:
@@ -102,6 +118,24 @@ class Sheet:
         drawn = self._compared(metric, panel, self._pairs(row, against))
         bounds = metric.bounds if metric.kind == "contrast" else metric.difference_bounds
         return self._estimated(panel, drawn, bounds, is_mean)
+
+    def draws(self, metric: Metric, row: int) -> CellDraws:
+        """What the interval of a score is made of, for metrics over many cells.
+
+        Raises:
+            RequestError: it can't be had; says why.
+        """
+        panel = self._panel(self._own(row))
+        if panel is None or self.why_not(metric, row):
+            raise self._refused(metric, row, self.why_not(metric, row))
+        drawn = self._scores(metric, panel, row)
+        return CellDraws(
+            self._cells.seeds_of(row, self.task),
+            np.array([one.point for one in drawn]),
+            np.stack([one.resampled for one in drawn]),
+            panel.unit_ids,
+            panel.samples,
+        )
 
     def _scores(self, metric: Metric, panel: Panel, row: int) -> list[Drawn]:
         # all rows at once: one product for the whole task costs little more than one column of it

@@ -17,6 +17,7 @@ def table(matrix: Matrix) -> tuple[list[str], list[list[str]]]:
     lines = [
         [row.title, row.line, *(_cell(matrix, i, task, name) for task, name in primary.items())]
         for i, row in enumerate(matrix.rows)
+        if row.checkpoint is None
     ]
     return headings, lines
 

@@ -8,6 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from bequest.core.errors import RequestError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -15,8 +17,17 @@ if TYPE_CHECKING:
 
     from bequest.measure.intervals import Estimate
     from bequest.measure.matrix import Change, Matrix
+    from bequest.measure.rows import Row
+    from bequest.measure.sequences import TaskSequence
     from bequest.measure.verdict import Verdict
 
+_OF_SEQUENCES = {
+    "average_accuracy": "average at the end",
+    "bwt": "BWT",
+    "forgetting": "forgetting",
+    "fwt": "FWT",
+    "learning_accuracy": "just learned",
+}
 _STYLES = {"surely better": "green", "surely worse": "red", "can't be told": "dim"}
 
 
@@ -37,7 +48,7 @@ def matrix_table(matrix: Matrix, title: str = "") -> Table:
         table.add_column("95 % interval", style="dim", justify="right")
     table.add_column("parameters", justify="right")
     table.add_column("fit", justify="right", style="dim")
-    for index, row in enumerate(matrix.rows):
+    for index, row in _whole(matrix):
         cells = [text for task in matrix.tasks for text in _cell(matrix, index, task)]
         costs = matrix.cells.costs.get(index, {})
         seconds = costs.get("seconds")
@@ -52,14 +63,32 @@ def told(matrix: Matrix) -> Iterator[RenderableType]:
     changes = matrix.changes()
     if changes:
         yield _changes_table(matrix, changes)
+    if table := sequences_table(matrix):
+        yield table
     few = 1 < len(matrix.cells.seeds) < 5
     if few:
         yield _seeds_table(matrix)
-    for index, row in enumerate(matrix.rows):
+    for index, row in _whole(matrix):
         for task in matrix.tasks:
             if not matrix.cells.seeds_of(index, task):
                 why = matrix.cells.why_absent(index, task)
                 yield Text(f"{row.title} on {task}: not measured, {why}", style="dim")
+
+
+def sequences_table(matrix: Matrix) -> Table | None:
+    """The main metrics of each sequence of several tasks; None where there is none."""
+    found = [one for one in matrix.sequences if len(one.tasks) > 1]
+    if not found:
+        return None
+    table = _table("Learning one task after another")
+    table.add_column("step")
+    table.add_column("tasks", justify="right")
+    for heading in _OF_SEQUENCES.values():
+        table.add_column(heading, justify="right")
+    for one in found:
+        cells = [_of_sequence(one, metric) for metric in _OF_SEQUENCES]
+        table.add_row(one.title, str(len(one.tasks)), *cells)
+    return table
 
 
 def gate_table(verdict: Verdict) -> RenderableType:
@@ -146,7 +175,7 @@ def _seeds_table(matrix: Matrix) -> Table:
     table.add_column("task")
     for seed in matrix.cells.seeds:
         table.add_column(f"seed {seed}", justify="right")
-    for index, row in enumerate(matrix.rows):
+    for index, row in _whole(matrix):
         for task in matrix.tasks:
             primary = matrix.primary(task)
             if primary and matrix.has(primary, index, task):
@@ -161,6 +190,20 @@ def _cell(matrix: Matrix, row: int, task: str) -> tuple[str, str]:
         return "—", ""
     found = matrix.value(primary, row, task)
     return number(found.value), f"{number(found.low)} … {number(found.high)}"
+
+
+def _of_sequence(sequence: TaskSequence, metric: str) -> Text:
+    try:
+        found = sequence.value(metric)
+    except RequestError:
+        return Text("—")
+    interval = Text(f"\n{number(found.low)} … {number(found.high)}", "dim")
+    return Text(number(found.value)) + interval
+
+
+def _whole(matrix: Matrix) -> Iterator[tuple[int, Row]]:
+    """The rows with their index, but for moments within the learning of a task."""
+    return ((i, row) for i, row in enumerate(matrix.rows) if row.checkpoint is None)
 
 
 def _last(matrix: Matrix, task: str) -> str:

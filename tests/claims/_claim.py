@@ -1,0 +1,126 @@
+"""What a claim is made of: values under each seed, demands on them, and the evidence kept.
+
+A claim is a file `test_<method>.py` with `measure(seed) -> dict[str, float]`, which solves the
+controlled problem of the method's card once and gives its results in percentage points, and
+`DEMANDS` on them. `python tests/claims [method …]` measures all seeds and writes
+`evidence/<method>.json`; the long tier measures two and checks the same demands.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bequest.core.find import find
+from bequest.lazy import torch
+from bequest.runner.work import source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Values = Mapping[str, float]
+
+EVIDENCE = Path(__file__).parents[2] / "evidence"
+SEEDS = (0, 1, 2, 3, 4)
+SEEDS_IN_CI = SEEDS[:2]
+
+
+@dataclass(frozen=True)
+class Demand:
+    """On every seed, `better` is at least `than` plus `by` points.
+
+    Over the seeds, the 95 % interval of the mean difference must also lie above zero, or above
+    `by` where that is negative: "not worse than".
+    """
+
+    better: str
+    than: str
+    by: float
+
+    def __str__(self) -> str:
+        return f"{self.better} >= {self.than} {'-' if self.by < 0 else '+'} {abs(self.by):g} points"
+
+    def difference(self, values: Values) -> float:
+        """How far `better` lies above `than` under one seed."""
+        return values[self.better] - values[self.than]
+
+    def judged(self, per_seed: Sequence[Values]) -> dict[str, Any]:
+        """The demand with its differences, their mean with a t interval, and whether it held."""
+        differences = np.array([self.difference(values) for values in per_seed])
+        mean, half = differences.mean(), _half_width(differences)
+        held = bool((differences >= self.by).all() and mean - half > min(self.by, 0))
+        return {
+            "demand": str(self),
+            "differences": _rounded(differences),
+            "mean": _rounded(mean),
+            "interval": _rounded([mean - half, mean + half]),
+            "held": held,
+        }
+
+
+def checked(
+    measure: Callable[[int], dict[str, float]], demands: Sequence[Demand]
+) -> Callable[..., None]:
+    """The long tier's test of a claim: every demand holds under each of two seeds."""
+
+    @pytest.mark.long
+    @pytest.mark.parametrize("seed", SEEDS_IN_CI)
+    def test(seed):
+        values = measure(seed)
+        missed = [str(each) for each in demands if each.difference(values) < each.by]
+        assert not missed, values
+
+    return test
+
+
+def evidence(
+    method: str, per_seed: Mapping[int, Values], demands: Sequence[Demand]
+) -> dict[str, Any]:
+    """What is written about a claim; the same values give the same bytes."""
+    judged = [demand.judged(list(per_seed.values())) for demand in demands]
+    return {
+        "method": method,
+        "source": digest(method),
+        "torch": str(torch.__version__),
+        "unit": "percentage points",
+        "values": {
+            str(seed): {name: _rounded(value) for name, value in values.items()}
+            for seed, values in per_seed.items()
+        },
+        "demands": judged,
+        "held": all(demand["held"] for demand in judged),
+    }
+
+
+def write(record: Mapping[str, Any]) -> Path:
+    """Replace the evidence of a method."""
+    EVIDENCE.mkdir(exist_ok=True)
+    path = EVIDENCE / f"{record['method']}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def digest(method: str) -> str:
+    """What the journal knows a method's source by."""
+    return source_of(find("methods", method)())["method source"]
+
+
+def accuracy(run: Any, step: str, task: str) -> float:
+    """Test accuracy after a step, in percent."""
+    row = next(i for i, row in enumerate(run.matrix.rows) if row.step == step)
+    return 100 * run.matrix.value("accuracy", row, task).value
+
+
+def _half_width(differences: np.ndarray) -> float:
+    error = differences.std(ddof=1) / len(differences) ** 0.5
+    return float(stats.t.ppf(0.975, len(differences) - 1) * error)
+
+
+def _rounded(value: Any) -> Any:
+    return np.round(value, 4).tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 from contextlib import contextmanager
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from bequest.core.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+_SEAL = "checksum"
 _WORDS = {
     errno.ENOSPC: ("the disk is full", "free some space, then go on with --resume"),
     errno.EDQUOT: ("the disk quota is used up", "free some space, then go on with --resume"),
@@ -62,6 +64,23 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object with a checksum of itself; whole or not at all."""
+    write_json(path, {**value, _SEAL: _seal(value)})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The object that `write_sealed` wrote.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict) or value.pop(_SEAL, None) != _seal(value):
+        raise StoreError(f"{path} is damaged: its checksum is another")
+    return value
+
+
 def read_json(path: Path, limit: int = 64 << 20) -> Any:
     """The JSON value in `path`, of at most `limit` bytes.
 
@@ -77,6 +96,11 @@ def read_json(path: Path, limit: int = 64 << 20) -> Any:
         raise StoreError(f"{path} could not be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path} is damaged: no JSON ({error})") from error
+
+
+def _seal(value: Mapping[str, Any]) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -9,11 +9,15 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from bequest.core.errors import Problem, RequestError, RunBusy
-from bequest.store.files import read_json, write_json
+from bequest.store.files import explain, read_json, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+
+
+_LOCK = ".lock"
+_FIRST = {_LOCK, ".run.json.tmp"}
 
 
 class RunFolder:
@@ -53,6 +57,27 @@ class RunFolder:
         """Whether a run was begun here."""
         return bool(self.run_json.exists())
 
+    def strangers(self) -> list[str]:
+        """Names of what lies here and is not from a run that ended before its first file."""
+        return [entry.name for entry in self.path.iterdir() if entry.name not in _FIRST]
+
+    def refuse_if_busy(self) -> None:
+        """Look whether another process is writing here, and leave everything as it is.
+
+        Raises:
+            RunBusy: one is.
+        """
+        try:
+            lock = os.open(self.path / _LOCK, os.O_RDONLY)
+        except OSError:  # never claimed
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise self._busy(lock) from error
+        finally:
+            os.close(lock)
+
     def read(self) -> dict[str, Any]:
         """What run.json says.
 
@@ -73,15 +98,15 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise RequestError(
-                Problem(
-                    f"{self.path} can't be written to: {error.strerror}",
-                    "choose another folder with --out",
-                )
-            ) from error
-        self._claim()
+            raise RequestError(str(explain(self.path, error))) from error
+        try:
+            self._claim(lock)
+        except BaseException:
+            os.close(lock)
+            raise
+        self._lock = lock
         return self
 
     def __exit__(
@@ -94,22 +119,24 @@ class RunFolder:
             os.close(self._lock)
             self._lock = None
 
-    def _claim(self) -> None:
-        assert self._lock is not None  # noqa: S101
+    def _claim(self, lock: int) -> None:
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
+        except BlockingIOError as error:
+            raise self._busy(lock) from error
         except OSError as error:
-            owner = os.pread(self._lock, 32, 0).decode(errors="replace").strip() or "unknown"
-            os.close(self._lock)
-            self._lock = None
-            raise RunBusy(
-                Problem(
-                    f"process {owner} is writing to {self.path}",
-                    "wait for it, or choose another folder with --out",
-                )
-            ) from error
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+            raise RequestError(str(explain(self.path, error))) from error
+
+    def _busy(self, lock: int) -> RunBusy:
+        owner = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        return RunBusy(
+            Problem(
+                f"process {owner} is writing to {self.path}",
+                "wait for it, or choose another folder with --out",
+            )
+        )
 
 
 def new_folder(runs: Path, name: str) -> Path:

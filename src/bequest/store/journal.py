@@ -12,15 +12,16 @@ import hashlib
 import json
 import re
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bequest.core.errors import ReplayDiverged, StoreError
-from bequest.store.files import read_json, write_json
-from bequest.store.tensors import flatten, load_tensors, save_tensors, unflatten
+from bequest.store.files import read_sealed, write_sealed
+from bequest.store.tensors import flatten, load_noted, load_tensors, save_tensors, unflatten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -85,15 +86,17 @@ class Entry:
 
         Raises:
             ReplayDiverged: it was finished with other inputs.
+            StoreError: its files are missing or damaged.
         """
         path = self._path("json")
         if not path.exists():
             self._refuse_other_work()
             raise LookupError(self.stem)
-        record = read_json(path)
-        self._verify(record["inputs"])
-        has_tensors = record["tensors"]
-        tensors = load_tensors(self._path("safetensors")) if has_tensors else {}
+        with self.redone_without():
+            record = read_sealed(path)
+            self._verify(record["inputs"])
+            has_tensors = record["tensors"]
+            tensors = load_tensors(self._path("safetensors")) if has_tensors else {}
         return unflatten(record["result"], tensors)
 
     def commit(self, result: Any) -> None:
@@ -102,7 +105,7 @@ class Entry:
         if tensors:
             save_tensors(self._path("safetensors"), tensors)
         record = {"inputs": dict(self.inputs), "tensors": bool(tensors), "result": skeleton}
-        write_json(self._path("json"), record)
+        write_sealed(self._path("json"), record)
         self._path("checkpoint").unlink(missing_ok=True)
         self.committed(self.stem)
 
@@ -117,20 +120,24 @@ class Entry:
 
         Raises:
             ReplayDiverged: it was written with other inputs.
+            StoreError: it is damaged.
         """
         path = self._path("checkpoint")
         if not path.exists():
             return None
-        from safetensors import SafetensorError, safe_open
+        with self.redone_without("checkpoint"):
+            tensors, note = load_noted(path)
+        self._verify(json.loads(note["inputs"]))
+        return unflatten(json.loads(note["skeleton"]), tensors)
 
+    @contextmanager
+    def redone_without(self, suffix: str = "json") -> Iterator[None]:
+        """Add to a `StoreError` within how to have damaged work done again."""
         try:
-            with safe_open(str(path), framework="pt") as file:
-                note = file.metadata() or {}
-            inputs, skeleton = json.loads(note["inputs"]), json.loads(note["skeleton"])
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise StoreError(f"{path} is damaged: {error}; delete it and resume") from error
-        self._verify(inputs)
-        return unflatten(skeleton, load_tensors(path))
+            yield
+        except StoreError as error:
+            fix = f"delete {self._path(suffix)} and resume, and that work is done again"
+            raise StoreError(f"{error}; {fix}") from error
 
     def side_file(self, suffix: str) -> Path:
         """Where a file that belongs to this entry lies."""

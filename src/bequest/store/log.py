@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bequest.store.files import explain
 
 if TYPE_CHECKING:
+    from io import FileIO
     from pathlib import Path
 
 
@@ -22,7 +23,18 @@ class Log:
         """Add a line: the time in seconds since the epoch, the event, its details."""
         line = json.dumps({"time": round(time.time(), 3), "event": event, **details})
         try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            with self._path.open("ab", buffering=0) as file:
+                _append(file, line.encode() + b"\n")
         except OSError as error:
             raise explain(self._path, error) from error
+
+
+def _append(file: FileIO, line: bytes) -> None:
+    """All of the line or nothing of it: a disk may be full after its first half."""
+    before = file.tell()
+    try:
+        while line:
+            line = line[file.write(line) :]
+    except OSError:
+        file.truncate(before)
+        raise

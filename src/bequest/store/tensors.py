@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TENSOR, _ARRAY, _TUPLE, _PAIRS = "$tensor", "$array", "$tuple", "$pairs"
+_FLOAT = "$float"  # JSON has no NaN and no infinity
+_ABOUT = "bequest"
 
 
 def save_tensors(
@@ -25,25 +28,40 @@ def save_tensors(
 ) -> None:
     """Write tensors as one safetensors file; tensors that share memory are stored once.
 
-    note: short texts for the file's metadata.
+    note: short texts for the file's metadata, where a checksum of it all stands too.
     """
     kept: dict[str, torch.Tensor] = {}
     aliases: dict[str, str] = {}
     seen: dict[tuple[Any, ...], str] = {}
+    taken: set[int] = set()
     for name, tensor in tensors.items():
         place = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
         if tensor.numel() and place in seen:
             aliases[name] = seen[place]
             continue
         seen[place] = name
-        kept[name] = _own_memory(tensor)
-    metadata = {**(note or {}), "aliases": json.dumps(aliases)}
+        own = _own_memory(tensor)
+        # safetensors refuses what shares memory under another shape or type
+        kept[name] = own.clone() if own.numel() and own.data_ptr() in taken else own
+        taken.add(own.data_ptr())
+    about: dict[str, Any] = {"note": dict(note or {}), "aliases": aliases}
+    about["checksum"] = _checksum(kept, about)
+    # One text: safetensors writes several in an order that is never twice the same.
     with atomic(path) as temporary:
-        _write(kept, temporary, metadata)
+        _write(kept, temporary, {_ABOUT: json.dumps(about)})
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a file written by `save_tensors`, or of any other safetensors file.
+    """The tensors of a file that `save_tensors` wrote.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    return load_noted(path)[0]
+
+
+def load_noted(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The tensors of a file that `save_tensors` wrote, and the note in its metadata.
 
     Raises:
         StoreError: the file is missing or damaged.
@@ -53,12 +71,15 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         with safe_open(str(path), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            aliases = json.loads((file.metadata() or {}).get("aliases", "{}"))
+            about = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
+        if about.pop("checksum", None) != _checksum(tensors, about):
+            raise ValueError("its checksum is another")
     except OSError as error:
         raise StoreError(f"{path} could not be read: {error.strerror or error}") from error
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, AttributeError, TypeError, ValueError) as error:
         raise StoreError(f"{path} is damaged: {error}") from error
-    return tensors | {name: tensors[first] for name, first in aliases.items() if first in tensors}
+    shared = {name: tensors[first] for name, first in about["aliases"].items()}
+    return tensors | shared, about["note"]
 
 
 def flatten(value: Any) -> tuple[Any, dict[str, torch.Tensor]]:
@@ -83,6 +104,8 @@ def unflatten(skeleton: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
         return tensors[skeleton[_TENSOR]]
     if _ARRAY in skeleton:
         return tensors[skeleton[_ARRAY]].numpy()
+    if _FLOAT in skeleton:
+        return float(skeleton[_FLOAT])
     if _TUPLE in skeleton:
         return tuple(unflatten(item, tensors) for item in skeleton[_TUPLE])
     if _PAIRS in skeleton:
@@ -101,17 +124,25 @@ def digest(tensors: Mapping[str, torch.Tensor]) -> str:
     return hasher.hexdigest()
 
 
+def _checksum(tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> str:
+    # safetensors gives names back in an order of its own
+    text = json.dumps(about, sort_keys=True) + digest(dict(sorted(tensors.items())))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 def _flatten(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_FLOAT: str(value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, np.generic):
-        return value.item()
     if isinstance(value, torch.Tensor | np.ndarray):
         name = str(len(tensors))
         if isinstance(value, torch.Tensor):
             tensors[name] = value
             return {_TENSOR: name}
-        tensors[name] = torch.from_numpy(np.ascontiguousarray(value))
+        tensors[name] = torch.from_numpy(np.array(value, order="C"))
         return {_ARRAY: name}
     if isinstance(value, tuple):
         return {_TUPLE: [_flatten(item, tensors) for item in value]}

@@ -21,11 +21,11 @@ from bequest.lazy import torch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    Clock = Callable[[], float]
+    Times = Mapping[str, float]  # seconds by clock
 
 ROUNDS = 6  # the first is dropped
 
-CLOCKS: Mapping[str, Clock] = {"cpu": time.process_time, "wall": time.perf_counter}
+CLOCKS: Mapping[str, Callable[[], float]] = {"cpu": time.process_time, "wall": time.perf_counter}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def side_by_side(
     rounds: at least 2; the first is dropped.
     """
     floor, *others = ways
-    times: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
+    times: dict[str, list[Times]] = {name: [] for name in ways}
     for number in range(rounds):
         results = {name: _timed(work, times[name]) for name, work in ways.items()}
         if number == 0:
@@ -64,12 +64,10 @@ def side_by_side(
     return row(what, {name: seen[1:] for name, seen in times.items()}, unit)
 
 
-def row(
-    what: str, times: Mapping[str, Sequence[Mapping[str, float]]], unit: Unit = SECONDS
-) -> dict[str, Any]:
+def row(what: str, times: Mapping[str, Sequence[Times]], unit: Unit = SECONDS) -> dict[str, Any]:
     """Smallest and median times of each way, by clock, beside those of the first named.
 
-    times: for each way one mapping of clock to seconds a round.
+    times: for each way one entry a round.
     """
     floor = next(iter(times))
     found: dict[str, Any] = {"what": what, "unit": unit.name, "floor": floor}
@@ -110,10 +108,20 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _timed(work: Callable[[], Any], times: list[dict[str, float]]) -> Any:
-    began = {name: clock() for name, clock in CLOCKS.items()}
+def now() -> Times:
+    """What every clock shows."""
+    return {name: clock() for name, clock in CLOCKS.items()}
+
+
+def since(then: Times, later: Times) -> Times:
+    """What passed between two readings of the clocks."""
+    return {name: later[name] - then[name] for name in CLOCKS}
+
+
+def _timed(work: Callable[[], Any], times: list[Times]) -> Any:
+    began = now()
     result = work()
-    times.append({name: clock() - began[name] for name, clock in CLOCKS.items()})
+    times.append(since(began, now()))
     return result
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bequest.build.model import align
+from bequest.build.showing import features, picture
 from bequest.core.errors import Problem, RequestError
 from bequest.core.outcomes import Outcomes
 from bequest.lazy import torch
@@ -74,6 +75,14 @@ class Classification:
             for name, dtype in _DTYPES.items()
         }
         return Outcomes(test.ids, columns, test.unit, test.group, labels=self.labels)
+
+    def exhibit(self, ids: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """The test samples of these ids, as pictures or named values; see `core.live.Showing`."""
+        test = self.splits["test"]
+        position = {sample: row for row, sample in enumerate(test.ids.tolist())}
+        rows = np.array([position[sample] for sample in ids.tolist()], np.int64)
+        shown = picture if self.kind == "image" and len(self.shape) == 3 else features
+        return [shown(sample) for sample in test.inputs[rows]]
 
 
 def to_tensor(inputs: NDArray[Any]) -> torch.Tensor:

@@ -46,8 +46,14 @@ class Classifier:
         return cast("torch.Tensor", self.module(inputs))
 
 
+class Around:
+    """Base of models that answer through another one and share its module."""
+
+    inner: AnswersLogits
+
+
 @dataclass(eq=False)
-class Aligned:
+class Aligned(Around):
     """A model whose logits are picked into the order of other labels; it shares its module.
 
     columns: for each label, the position of its logit in the answer of `inner`.
@@ -86,7 +92,7 @@ def align(model: Model, labels: Sequence[str]) -> AnswersLogits:
 
 def own_labels(model: Model) -> tuple[str, ...]:
     """The labels in the order in which the module itself gives their logits."""
-    return model.inner.labels if isinstance(model, Aligned) else tuple(model.labels)
+    return own_labels(model.inner) if isinstance(model, Around) else tuple(model.labels)
 
 
 def images_only(who: str, kind: str, shape: tuple[int, ...]) -> tuple[int, int, int]:

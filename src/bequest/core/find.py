@@ -6,8 +6,8 @@ is `module:Name`, imported from the working folder or wherever Python finds it.
 
 from __future__ import annotations
 
-import ast
 import importlib
+import re
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -76,17 +76,14 @@ def class_name(name: str) -> str:
 def _entry(path: Path, room: Path) -> Entry:
     inside = path.relative_to(_HOUSE).with_suffix("")
     family = "" if path.parent == room else path.parent.name
-    docstring = ast.get_docstring(_class_node(path)) or ""
-    summary = docstring.strip().partition("\n")[0]
-    return Entry(path.stem, ".".join(("bequest", *inside.parts)), family, summary)
+    return Entry(path.stem, ".".join(("bequest", *inside.parts)), family, _summary(path))
 
 
-def _class_node(path: Path) -> ast.ClassDef:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    wanted = class_name(path.stem)
-    return next(
-        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == wanted
-    )
+def _summary(path: Path) -> str:
+    # A search takes a tenth of the time of parsing, and `list` reads every file there is.
+    head = rf'^class {class_name(path.stem)}\b[^:]*:\s+r?"""(.*?)(?:"""|$)'
+    found = re.search(head, path.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1].strip() if found else ""
 
 
 def _users_own(name: str) -> Any:

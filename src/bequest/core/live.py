@@ -125,3 +125,17 @@ class Task(Protocol):
     def record(self, model: Model, batch_size: int) -> Outcomes:
         """Put the question to `model` on the test split and record every answer."""
         ...
+
+
+@runtime_checkable
+class Showing(Protocol):
+    """A task that can show its test samples to people; optional."""
+
+    def exhibit(self, ids: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """The test samples of these ids in their order, each small and JSON-like, one of
+
+        {"kind": "image", "png": base64 of a PNG of at most 64 × 64 pixels},
+        {"kind": "features", "names": [...], "values": [...]},
+        {"kind": "series", "values": [...]} or {"kind": "text", "text": "..."}.
+        """
+        ...

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping  # noqa: TC003 — pydantic reads them
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bequest.core.find import Kind
 from bequest.core.live import Purpose
 
 if TYPE_CHECKING:
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 
 
 class Part(BaseModel):
-    """Base of everything a recipe names with `use:`; fields are the part's settings."""
+    """Base of everything a recipe names with `use:`; fields are the part's settings.
+
+    inner: fields that name another part, each with `use:` and its settings, by its kind.
+    """
+
+    inner: ClassVar[Mapping[str, Kind]] = {}
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
@@ -71,6 +77,18 @@ class TaskSpec(Part):
         """
         raise NotImplementedError
 
+    def parts(self, name: str) -> tuple[str, ...]:
+        """Names of the tasks that the entry `name` stands for, in order, known before loading."""
+        return (name,)
+
+    def load_parts(self, name: str) -> dict[str, Task]:
+        """The tasks that the entry `name` stands for, by their names in `parts`.
+
+        Raises:
+            RequestError: as for `load`.
+        """
+        return {name: self.load(name)}
+
 
 @dataclass(frozen=True)
 class Role:
@@ -93,11 +111,13 @@ class Requires:
     optimizer: name of the only optimiser its mathematics holds for ("" for any).
     validation: the learnt tasks must have a validation split.
     purposes: purposes at least one task of the step must have.
+    least_tasks: how many tasks of the first purpose the step must have.
     """
 
     optimizer: str = ""
     validation: bool = False
     purposes: Sequence[str] = ("learn",)
+    least_tasks: int = 1
 
 
 class Method(Part):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,14 +11,17 @@ from bequest.recipe.messages import shown, validated
 from bequest.recipe.parts import find_method, find_models, find_tasks
 from bequest.recipe.plan import Plan, PlannedStep
 from bequest.recipe.reading import read
-from bequest.recipe.schema import NAME_PATTERN, FitSettings, Recipe, Step
+from bequest.recipe.schema import FitSettings, Recipe, Step
 from bequest.recipe.steps import Result, Site, Surroundings, check_step
+from bequest.recipe.written import all_steps, learns_sequence, written_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from bequest.core.parts import TaskSpec
     from bequest.recipe.draft import Draft
+    from bequest.recipe.parts import Found
     from bequest.recipe.tree import Field
 
 _NOWHERE = Position("")
@@ -42,8 +44,8 @@ def check(draft: Draft) -> tuple[Plan | None, list[Problem]]:
     recipe, problems = validated(Recipe, draft.data, draft, ())
     models, wrong_models = find_models(draft)
     tasks, wrong_tasks = find_tasks(draft)
-    problems += [*wrong_models, *wrong_tasks, *_whole(draft)]
-    names = tuple(str(step.get("name")) for _, step in _written_steps(draft.data))
+    problems += [*wrong_models, *wrong_tasks, *_whole(draft), *_same_names(draft, tasks)]
+    names = tuple(str(written.raw.get("name")) for written in all_steps(draft))
     around = Surroundings(draft, models, tasks, names, {})
     checked, wrong_steps = _check_steps(around)
     problems += wrong_steps
@@ -74,9 +76,9 @@ def _check_steps(around: Surroundings) -> tuple[list[_Checked], list[Problem]]:
     draft, checked, earlier = around.draft, [], dict[str, Result]()
     general = check_layer(draft, ("fit",))
     problems = list(general)
-    for at, raw in _written_steps(draft.data):
+    for at, raw, fit_at in all_steps(draft):
         method, wrong = find_method(raw.get("method"), draft, (*at, "method"))
-        own = check_layer(draft, (*at, "fit"))
+        own = check_layer(draft, (*fit_at, "fit"))
         problems += [*wrong, *own]
         step, _ = validated(Step, raw, draft, at)  # the whole recipe's check said what is wrong
         if step is None:
@@ -86,22 +88,10 @@ def _check_steps(around: Surroundings) -> tuple[list[_Checked], list[Problem]]:
         problems += check_step(site)
         earlier[step.name] = site.result()
         if not general and not own:
-            fit, wrong = fit_of(draft, method, at)
+            fit, wrong = fit_of(draft, method, fit_at)
             problems += wrong
             checked.append(_Checked(site, fit))
     return checked, problems
-
-
-def _written_steps(data: dict[str, Any]) -> Iterator[tuple[Field, dict[str, Any]]]:
-    """Every step with its field; a recipe's only method is a step that is named like it."""
-    if isinstance(steps := data.get("steps"), list):
-        for number, step in enumerate(steps):
-            if isinstance(step, dict):
-                yield ("steps", number), step
-    elif isinstance(method := data.get("method"), dict):
-        name = str(method.get("use")).rpartition(":")[2]
-        valid = re.fullmatch(NAME_PATTERN, name) and len(name) <= 64
-        yield (), {"name": name if valid else "method", "method": method}
 
 
 def _whole(draft: Draft) -> Iterator[Problem]:
@@ -112,10 +102,25 @@ def _whole(draft: Draft) -> Iterator[Problem]:
         yield draft.locate(Problem(what, "remove one of them", ("steps",)), key=True)
     if not there:
         yield draft.locate(Problem("is missing", "write `method:` or `steps:`", ("method",)))
-    names = [(at, step.get("name")) for at, step in _written_steps(draft.data) if at]
+    names = [(at, raw.get("name")) for at, raw, _ in written_steps(draft.data) if at]
     yield from _repeated(draft, [((*at, "name"), name) for at, name in names])
-    for path in (("seeds",), *((*at, "tasks") for at, _ in names)):
+    for path in (("seeds",), ("lines",), *((*at, "tasks") for at, _ in names)):
         yield from _repeated(draft, _entries(draft, path))
+    written = list(written_steps(draft.data))
+    if draft.data.get("lines") and not any(learns_sequence(step.raw) for step in written):
+        fix = "they stand beside a method such as `sequential` or `replay`"
+        yield draft.locate(Problem("no step learns a sequence of tasks", fix, ("lines",)))
+
+
+def _same_names(draft: Draft, tasks: Mapping[str, Found[TaskSpec]]) -> Iterator[Problem]:
+    """Tasks that are called like a part of another entry."""
+    seen: dict[str, str] = {}
+    for name, found in tasks.items():
+        for part in found.part.parts(name) if found.part else ():
+            if (other := seen.setdefault(part, name)) != name:
+                what = f"there are two tasks `{part}`: by `{other}` and by `{name}`"
+                problem = Problem(what, "rename one of them", ("tasks", name))
+                yield draft.locate(problem, key=True)
 
 
 def _entries(draft: Draft, path: Field) -> list[tuple[Field, Any]]:
@@ -177,7 +182,7 @@ def _resolved(recipe: Recipe, around: Surroundings, checked: list[_Checked]) -> 
 
 
 def _resolved_steps(recipe: Recipe, checked: list[_Checked]) -> dict[str, Any]:
-    if recipe.steps is None:
+    if recipe.steps is None and len(checked) == 1:
         only = checked[0]
         return {"method": only.site.method.resolved, "fit": only.fit.model_dump(mode="json")}
     return {"steps": [_resolved_step(one) for one in checked]}

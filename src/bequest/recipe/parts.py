@@ -12,11 +12,15 @@ from bequest.core.parts import Method, ModelSpec, Part, TaskSpec
 from bequest.recipe.messages import choices, shown, validated
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bequest.core.find import Kind
     from bequest.recipe.draft import Draft
     from bequest.recipe.tree import Field
 
 P = TypeVar("P", bound=Part)
+
+_BASES: dict[Kind, type[Part]] = {"models": ModelSpec, "tasks": TaskSpec, "methods": Method}
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,11 @@ def _find_one(
         if target is None:
             return _users_model(use, options, base, draft, at)
         part, problems = validated(target, options, draft, at)
-        if part is None:
-            return Found(use, target), problems
-        return _checked(use, target, part), [draft.locate(one.under(*at)) for one in part.check()]
+        inner, wrong = _inner(target, options, draft, at)
+        if part is None or wrong:
+            return Found(use, target), [*problems, *wrong]
+        found = _checked(use, target, part, inner)
+        return found, [draft.locate(one.under(*at)) for one in part.check()]
     except RequestError as error:
         return Found(use), [draft.locate(one.under(*at, "use")) for one in error.problems]
 
@@ -103,8 +109,20 @@ def _target(kind: Kind, base: type[P], use: str) -> type[P] | None:
     raise RequestError(Problem(what, fix + " or a function" * (kind == "models")))
 
 
-def _checked(use: str, target: type[P], part: P) -> Found[P]:
-    fields = part.model_dump(mode="json", by_alias=True)
+def _inner(
+    target: type[Part], options: dict[str, Any], draft: Draft, at: Field
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The parts that a part's fields name, resolved, and what is wrong with them."""
+    resolved, problems = {}, []
+    for field, kind in target.inner.items():
+        found, wrong = _find_one(kind, _BASES[kind], options.get(field), draft, (*at, field))
+        resolved[field] = found.resolved
+        problems += wrong
+    return resolved, problems
+
+
+def _checked(use: str, target: type[P], part: P, inner: Mapping[str, Any]) -> Found[P]:
+    fields = {**part.model_dump(mode="json", by_alias=True), **inner}
     return Found(use, target, part, {"use": use, **fields})
 
 

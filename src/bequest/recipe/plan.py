@@ -26,7 +26,7 @@ class PlannedStep:
     method_name: what the recipe's `use` says.
     models: for every role of the method an input model ("teacher") or a result of an earlier step
         ("teach.student"); several where the role holds many.
-    tasks: names of the step's tasks, in their order.
+    tasks: names of the step's tasks, in their order; parts, where an entry stands for several.
     fit: general defaults, the method's, the recipe's and the step's, merged in this order.
     """
 
@@ -44,6 +44,7 @@ class Plan:
     """A recipe without a mistake that can be seen before anything is loaded.
 
     name: stem of the recipe's file, or name of the built-in recipe.
+    tasks: the recipe's entries, each of which may stand for several tasks.
     resolved: the recipe as JSON-like values with its bases merged and all defaults filled in; it
         is a recipe itself, and does not depend on the names of files it was read from.
     """
@@ -56,6 +57,11 @@ class Plan:
     seeds: tuple[int, ...]
     gate: tuple[str, ...]
     resolved: dict[str, Any]
+
+    @property
+    def entries(self) -> dict[str, str]:
+        """The entry of the recipe that each task comes from, by the task's name."""
+        return {part: name for name, spec in self.tasks.items() for part in spec.parts(name)}
 
     @property
     def digest(self) -> str:

@@ -91,4 +91,9 @@ class Recipe(Closed):
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(
         [0], min_length=1, description="One repetition of the whole transfer for each."
     )
+    lines: list[Literal["single", "joint"]] = Field(
+        default_factory=list,
+        description="Reference lines beside the first step that learns a sequence of tasks: a "
+        "model per task (single), one model on all tasks at once (joint).",
+    )
     gate: list[str] = Field(default_factory=list, description="Rules over the matrix.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bequest.core.errors import Problem, RequestError, did_you_mean
@@ -41,6 +43,16 @@ class Surroundings:
     names: tuple[str, ...]
     earlier: Mapping[str, Result]
 
+    def parts(self, name: str) -> tuple[str, ...]:
+        """What the entry `name` stands for, as far as it is without mistakes; itself otherwise."""
+        part = self.tasks[name].part if name in self.tasks else None
+        return part.parts(name) if part else (name,)
+
+    @cached_property
+    def entries(self) -> dict[str, str]:
+        """The entry that each task comes from, by the task's name."""
+        return {part: name for name in self.tasks for part in self.parts(name)}
+
 
 @dataclass(frozen=True)
 class Site:
@@ -58,8 +70,17 @@ class Site:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Names of the step's tasks."""
-        return tuple(self.around.tasks if self.step.tasks is None else self.step.tasks)
+        """Names of the step's tasks; an entry that stands for several means all of them."""
+        written = self.around.tasks if self.step.tasks is None else self.step.tasks
+        return tuple(part for name in written for part in self.around.parts(name))
+
+    @property
+    def specs(self) -> dict[str, TaskSpec]:
+        """The step's tasks by name, as far as they are without mistakes."""
+        found = {
+            part: self.around.tasks.get(self.around.entries.get(part, "")) for part in self.tasks
+        }
+        return {part: entry.part for part, entry in found.items() if entry and entry.part}
 
     @property
     def models(self) -> dict[str, tuple[str, ...]]:
@@ -95,11 +116,17 @@ def check_step(site: Site) -> list[Problem]:
 
 
 def _tasks(site: Site) -> Iterator[Problem]:
+    known = dict.fromkeys([*site.around.tasks, *site.around.entries])
+    said: dict[str, str] = {}
     for number, name in enumerate(site.step.tasks or ()):
-        if name not in site.around.tasks:
-            fix = f"known are {choices(site.around.tasks)}"
-            meant = did_you_mean(name, site.around.tasks)
-            yield Problem(f"unknown task `{name}`", fix, (*site.at, "tasks", number), meant)
+        at = (*site.at, "tasks", number)
+        if name not in known:
+            meant = did_you_mean(name, known)
+            yield Problem(f"unknown task `{name}`", f"known are {choices(known)}", at, meant)
+        for part in site.around.parts(name):
+            if said.setdefault(part, name) != name:
+                what = f"task `{part}` is there twice: by `{said[part]}` and by `{name}`"
+                yield Problem(what, "keep one", at)
 
 
 def _unknown_roles(site: Site) -> Iterator[Problem]:
@@ -168,20 +195,30 @@ def _no_such_result(
 def _learnt(site: Site) -> dict[str, TaskSpec]:
     """The step's tasks that its method learns from, as far as they are without mistakes."""
     purposes = site.method.base.requires.purposes if site.method.base else ()
-    there = {name: task.part for name, task in site.around.tasks.items() if name in site.tasks}
-    return {name: part for name, part in there.items() if part and part.purpose in purposes}
+    return {name: spec for name, spec in site.specs.items() if spec.purpose in purposes}
+
+
+def _learnt_entries(site: Site) -> dict[str, TaskSpec]:
+    """The same by entry of the recipe, so that each is named once."""
+    return {site.around.entries[name]: spec for name, spec in _learnt(site).items()}
 
 
 def _purposes(site: Site) -> Iterator[Problem]:
-    tasks = [site.around.tasks.get(name) for name in site.tasks]
-    if site.method.base is None or not all(task and task.part for task in tasks):
+    if site.method.base is None or len(site.specs) < len(set(site.tasks)):
         return
-    there = {task.purpose for task in _learnt(site).values()}
-    for purpose in site.method.base.requires.purposes:
-        if purpose not in there:
+    requires = site.method.base.requires
+    there: Counter[str] = Counter(spec.purpose for spec in _learnt(site).values())
+    for purpose in requires.purposes:
+        if not there[purpose]:
             what = f"method `{site.method.use}` needs a task with the purpose `{purpose}`"
             fix = f"set `purpose: {purpose}` on one of {choices(site.tasks)}"
             yield Problem(what, fix, (*site.at, "tasks"))
+    first = next(iter(requires.purposes), "")
+    if 0 < there[first] < requires.least_tasks:
+        what = f"method `{site.method.use}` needs {requires.least_tasks} tasks with the purpose "
+        fix = "add tasks, or make several of one, as `use: rotations` does"
+        here = f"`{first}`, but there is only {there[first]}"
+        yield Problem(what + here, fix, (*site.at, "tasks"))
 
 
 def _models_of(site: Site, role: str) -> Iterator[tuple[str, Any, str]]:
@@ -201,7 +238,7 @@ def _answers(site: Site) -> Iterator[Problem]:
                 asks = f"role `{name}` of method `{site.method.use}` asks `{role.answers}`"
                 yield Problem(f"{asks}, {says}", _answering(role.answers), at)
                 continue
-            for task, asked in _learnt(site).items() if role.learns else ():
+            for task, asked in _learnt_entries(site).items() if role.learns else ():
                 if asked.asks not in spec.answers:
                     what = f"task `{task}` asks `{asked.asks}`, {says}"
                     yield Problem(what, _answering(asked.asks), at)
@@ -210,7 +247,7 @@ def _answers(site: Site) -> Iterator[Problem]:
 def _takes(site: Site) -> Iterator[Problem]:
     for name in site.roles:
         for model, spec, use in _models_of(site, name):
-            for task, asked in _learnt(site).items():
+            for task, asked in _learnt_entries(site).items():
                 if spec.takes and asked.kind and asked.kind not in spec.takes:
                     what = f"{use} takes {choices(sorted(spec.takes))}, but task `{task}` gives "
                     fix = _taking(asked.kind)

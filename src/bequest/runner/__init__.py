@@ -1,10 +1,33 @@
-"""The whole of a run: check, build, transfer, score, measure, judge."""
+"""The whole of a run: check, build, transfer, score, measure, judge.
+
+Parts are imported when they are asked for: judging a finished run needs none that builds or trains.
+"""
 
 from __future__ import annotations
 
-from bequest.runner.dry import Estimate, dry_run
-from bequest.runner.prepare import inspect, prepare
-from bequest.runner.result import Run
-from bequest.runner.whole import run
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Estimate", "Run", "dry_run", "inspect", "prepare", "run"]
+if TYPE_CHECKING:
+    from bequest.runner.dry import Estimate, dry_run
+    from bequest.runner.prepare import inspect, prepare
+    from bequest.runner.result import Run
+    from bequest.runner.whole import Interrupted, run
+
+_FILES = {
+    "Estimate": "dry",
+    "Interrupted": "whole",
+    "Run": "result",
+    "dry_run": "dry",
+    "inspect": "prepare",
+    "prepare": "prepare",
+    "run": "whole",
+}
+
+__all__ = ["Estimate", "Interrupted", "Run", "dry_run", "inspect", "prepare", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FILES:
+        raise AttributeError(f"module 'bequest.runner' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"bequest.runner.{_FILES[name]}"), name)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bequest.build.heads import head_names, with_heads
 from bequest.build.model import own_labels
-from bequest.store.files import write_json
+from bequest.store.files import read_json, write_json
 from bequest.store.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -29,14 +30,17 @@ def save_model(folder: Path, model: Model, origin: str, prepared: Prepared) -> N
         "shape": list(first.shape),
         "kind": first.kind,
         "labels": list(own_labels(model)),
+        "heads": list(head_names(model)),
     }
     save_tensors(folder / "model.safetensors", model.module.state_dict())
     write_json(folder / "model.json", description)
 
 
-def load_weights(model: Model, folder: Path) -> None:
-    """Put the weights that `save_model` wrote into a model built alike."""
+def load_weights(model: Model, folder: Path) -> Model:
+    """The model that `save_model` wrote, from one that was built alike."""
+    model = with_heads(model, read_json(folder / "model.json")["heads"])
     model.module.load_state_dict(load_tensors(folder / "model.safetensors"))
+    return model
 
 
 def save_pack(path: Path, tensors: Mapping[str, Any]) -> None:

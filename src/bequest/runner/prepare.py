@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bequest.build.heads import headed
 from bequest.build.model import align
-from bequest.core.errors import Problem, RequestError
+from bequest.core.errors import Problem, RequestError, dotted
 from bequest.lazy import torch
 from bequest.measure.rules import check_rules
 from bequest.recipe.check import check
 from bequest.recipe.reading import read
+from bequest.runner.heads import heads_problems
 from bequest.store.journal import derive
 from bequest.transfer.randomness import seeded
 
@@ -43,7 +46,7 @@ class Prepared:
         with seeded(derive(seed, "model", name)):
             model = spec.build(first.shape, first.kind, first.labels)
         model.module.to(self.device).eval()
-        return align(model, first.labels) if "logits" in model.answers else model
+        return headed(align(model, first.labels)) if "logits" in model.answers else model
 
 
 def inspect(
@@ -75,11 +78,13 @@ def prepare(draft: Draft, plan: Plan, device: str = "auto") -> Prepared:
     for name, spec in plan.tasks.items():
         problems += _attempt(partial(_load, tasks, name, spec), ("tasks", name))
     if not problems:
-        problems = [*_same_labels(tasks), *_splits(plan, tasks)]
+        problems = [*_same_labels(plan, tasks), *_splits(plan, tasks)]
     prepared = Prepared(plan, tasks, chosen)
     if not problems:
         for name in plan.models:
             problems += _attempt(partial(prepared.build, name, plan.seeds[0]), ("models", name))
+    if not problems:
+        problems = [*heads_problems(plan, lambda name: prepared.build(name, plan.seeds[0]))]
     if problems:
         raise RequestError([draft.locate(problem) for problem in problems])
     return prepared
@@ -91,6 +96,9 @@ def choose_device(name: str) -> torch.device:
     Raises:
         RequestError: torch knows no such device, or this machine has none.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        what = "this process is one of several, and a fit over several is not supported yet"
+        raise RequestError(Problem(what, "start bequest without a launcher"))
     if name == "auto":
         if torch.accelerator.is_available():
             return torch.accelerator.current_accelerator() or torch.device("cpu")
@@ -106,13 +114,13 @@ def choose_device(name: str) -> torch.device:
 
 
 def _gate_problems(plan: Plan) -> list[Problem]:
-    asks = {name: spec.asks for name, spec in plan.tasks.items()}
+    asks = {part: plan.tasks[name].asks for part, name in plan.entries.items()}
     stages = {step.name for step in plan.steps} | {step.line for step in plan.steps}
     return check_rules(plan.gate, asks, [*stages, *plan.models])
 
 
 def _load(tasks: dict[str, Task], name: str, spec: TaskSpec) -> None:
-    tasks[name] = spec.load(name)
+    tasks.update(spec.load_parts(name))
 
 
 def _attempt(work: Callable[[], object], field: tuple[str, ...]) -> list[Problem]:
@@ -120,10 +128,14 @@ def _attempt(work: Callable[[], object], field: tuple[str, ...]) -> list[Problem
         work()
     except RequestError as error:
         return [problem.under(*field) for problem in error.problems]
+    except Exception as error:
+        error.add_note(dotted(field))
+        raise
     return []
 
 
-def _same_labels(tasks: Mapping[str, Task]) -> Iterator[Problem]:
+def _same_labels(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
+    entries = plan.entries
     asked = [task for task in tasks.values() if task.asks == "logits"]
     for task in asked[1:]:
         first = asked[0]
@@ -131,11 +143,11 @@ def _same_labels(tasks: Mapping[str, Task]) -> Iterator[Problem]:
             only = ", ".join(sorted(set(task.labels) ^ set(first.labels))[:10])
             what = f"its labels differ from those of `{first.name}` ({only})"
             yield Problem(what, "one model can't answer both; use a recipe for each",
-                          ("tasks", task.name))  # fmt: skip
+                          ("tasks", entries[task.name]))  # fmt: skip
         elif task.shape != first.shape:
             what = f"its inputs have shape {task.shape}, those of `{first.name}` {first.shape}"
             yield Problem(what, "one model can't take both; use a recipe for each",
-                          ("tasks", task.name))  # fmt: skip
+                          ("tasks", entries[task.name]))  # fmt: skip
 
 
 def _splits(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
@@ -145,4 +157,5 @@ def _splits(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
         for name in step.tasks:
             if tasks[name].purpose == "learn" and "validation" not in tasks[name].splits:
                 what = f"`{step.method_name}` needs validation data, but the task has none"
-                yield Problem(what, "give it a share with `validation: 0.1`", ("tasks", name))
+                fix = "give it a share with `validation: 0.1`"
+                yield Problem(what, fix, ("tasks", plan.entries[name]))

@@ -57,29 +57,25 @@ class Roster:
             for role, names in step.models.items()
         }
 
-    def deliver(self, step: PlannedStep, filled: Mapping[str, Held | list[Held]], row: int) -> None:
-        """Keep what a step made of its roles: in memory for later steps, on disk for good.
-
-        row: index of the last row of the step.
-        """
+    def deliver(self, step: PlannedStep, filled: Mapping[str, Held | list[Held]]) -> None:
+        """Write what a step made of its roles."""
         for role, held in filled.items():
-            if isinstance(held, list):
-                continue
-            if not learns(step, role):
-                self._held[f"{step.name}.{role}"] = self._held[str(step.models[role])]
-                continue
-            self._held[f"{step.name}.{role}"] = Held(held.model, held.origin, row)
-            save_model(self._place(step, role), held.model, held.origin, self._prepared)
+            if learns(step, role) and not isinstance(held, list):
+                save_model(self._place(step, role), held.model, held.origin, self._prepared)
 
     def take_up(self, step: PlannedStep, row: int) -> None:
-        """Make what a finished step delivered available again."""
+        """Make what a finished step delivered available to later ones, as it was written.
+
+        A run that was never killed reads it back too, so that both go on with the same models.
+        row: index of the last row of the step.
+        """
         for role, name in step.models.items():
             if isinstance(name, tuple):
                 continue
             held = self._held[name]
             if learns(step, role):
                 model = self._prepared.build(held.origin, self._seed)
-                load_weights(model, self._place(step, role))
+                model = load_weights(model, self._place(step, role))
                 held = Held(model, held.origin, row)
             self._held[f"{step.name}.{role}"] = held
 

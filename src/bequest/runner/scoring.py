@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bequest.build.heads import NotLearned
 from bequest.runner.models import parameter_cost
+from bequest.transfer.randomness import seeded
 from bequest.transfer.state import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bequest.core.live import Task
+    from bequest.core.live import Model, Task
     from bequest.core.stage import Stage
     from bequest.store.journal import Journal
 
@@ -26,26 +28,34 @@ def score_stage(stage: Stage, tasks: Mapping[str, Task], journal: Journal) -> di
         elif task.asks not in stage.model.answers:
             absent[name] = f"the model does not answer `{task.asks}`"
         else:
-            cells[name] = _score(stage, task, journal)
+            try:
+                model = _for_task(stage.model, name)
+            except NotLearned as reason:
+                absent[name] = str(reason)
+                continue
+            cells[name] = _score(stage, model, task, journal)
     return {"cells": cells, "absent": absent, "costs": parameter_cost(stage.model)}
 
 
-def _score(stage: Stage, task: Task, journal: Journal) -> dict[str, Any]:
+def _for_task(model: Model, name: str) -> Model:
+    chosen: Model = model.for_task(name) if hasattr(model, "for_task") else model
+    return chosen
+
+
+def _score(stage: Stage, model: Model, task: Task, journal: Journal) -> dict[str, Any]:
     weights = fingerprint({"model": stage.model.module})
     went_in = {"weights": weights, "task": task.fingerprint}
     entry = journal.entry("score", f"{stage.name}-{task.name}", went_in)
     try:
         record: dict[str, Any] = entry.result()
     except LookupError:
-        record = _recorded(stage, task)
+        with seeded(entry.seed):
+            record = _recorded(model, task)
         entry.commit(record)
     return record
 
 
-def _recorded(stage: Stage, task: Task) -> dict[str, Any]:
-    model = stage.model
-    if hasattr(model, "for_task"):
-        model = model.for_task(task.name)
+def _recorded(model: Model, task: Task) -> dict[str, Any]:
     found = task.record(model, SCORE_BATCH)
     return {
         "sample": found.sample,

@@ -8,29 +8,49 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bequest.core.errors import BequestError, Problem, ReplayDiverged, RequestError
+from bequest.core.errors import (
+    BequestError,
+    Problem,
+    ReplayDiverged,
+    RequestError,
+    RunError,
+    StoreError,
+)
 from bequest.core.progress import Silent
 from bequest.lazy import torch
 from bequest.measure import parquet
 from bequest.measure.gate import judge
 from bequest.measure.matrix import Matrix
 from bequest.recipe.plan import differences
+from bequest.report.page import EXHIBITS, PAGE, write_page
 from bequest.runner.collect import collect, write_curves
+from bequest.runner.exhibits import exhibits
 from bequest.runner.prepare import inspect, prepare
 from bequest.runner.result import Run
+from bequest.runner.unexpected import in_a_line, trace
 from bequest.runner.work import Work, versions
 from bequest.store.files import write_json
 from bequest.store.folder import RunFolder, latest_folder, new_folder
 from bequest.store.log import Log
+from bequest.transfer.randomness import kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bequest.core.progress import Progress
+    from bequest.measure.verdict import Verdict
     from bequest.recipe.plan import Plan
     from bequest.runner.prepare import Prepared
 
 RUNS = "runs"
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while a run was going on in `folder`, which is valid and can be resumed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("interrupted")
+        self.folder = folder
 
 
 def run(
@@ -60,12 +80,18 @@ def run(
         overrides = [*overrides, f"seeds={list(seeds)}"]
     draft, plan = inspect(recipe, overrides)
     folder = RunFolder(_place(plan, out, resume=resume))
-    if resume and folder.exists() and _finished(folder, plan):
-        return Run(folder.path)
-    with _deterministic():
-        prepared = prepare(draft, plan, device)
-        with folder:
-            return _in_folder(prepared, folder, progress or Silent())
+    folder.refuse_if_busy()
+    if _before(folder, plan, resume=resume).get("status") != "finished":
+        with _deterministic(), kept():
+            prepared = prepare(draft, plan, device)
+            with folder:
+                before = _before(folder, plan, resume=resume)  # another process came between?
+                if before.get("status") != "finished":
+                    _in_folder(prepared, folder, before, progress or Silent())
+    folder.drop_journal()
+    if not (folder.path / PAGE).exists():
+        write_page(folder.path)
+    return Run(folder.path)
 
 
 def _place(plan: Plan, out: str | Path | None, *, resume: bool) -> Path:
@@ -78,61 +104,95 @@ def _place(plan: Plan, out: str | Path | None, *, resume: bool) -> Path:
             raise RequestError(Problem(what, "leave --resume out"))
         return path
     path = Path(out) if out else new_folder(runs, plan.name)
-    if RunFolder(path).exists():
-        fix = "go on with it by --resume, or choose another folder with --out"
-        raise RequestError(Problem(f"{path} already holds a run", fix))
-    if path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
-        what = f"{path} is not empty and holds no run"
-        raise RequestError(Problem(what, "choose another folder with --out"))
     if path.exists() and not path.is_dir():
         raise RequestError(Problem(f"{path} is a file", "choose another folder with --out"))
+    folder = RunFolder(path)
+    if path.is_dir() and not folder.exists() and folder.strangers():
+        what = f"{path} is not empty and holds no run"
+        raise RequestError(Problem(what, "choose another folder with --out"))
     return path
 
 
-def _finished(folder: RunFolder, plan: Plan) -> bool:
+def _before(folder: RunFolder, plan: Plan, *, resume: bool) -> dict[str, Any]:
+    """What is recorded of the run to go on with; nothing for a new one.
+
+    Raises:
+        RequestError: it is the run of another recipe, or there is one and none is wanted.
+    """
+    if not resume:
+        if folder.exists():
+            fix = "go on with it by --resume, or choose another folder with --out"
+            raise RequestError(Problem(f"{folder.path} already holds a run", fix))
+        return {}
     record = folder.read()
     if changed := differences(record["recipe"], plan.resolved):
         listed = "; ".join(changed[:10])
         fix = "resume with the recipe it was begun with, or start a new run"
         raise RequestError(Problem(f"the recipe differs from that of {folder.path}: {listed}", fix))
-    return bool(record.get("status") == "finished")
+    return record
 
 
-def _in_folder(prepared: Prepared, folder: RunFolder, progress: Progress) -> Run:
-    plan, log = prepared.plan, Log(folder.log)
-    before = folder.read() if folder.exists() else {}
+def _in_folder(
+    prepared: Prepared, folder: RunFolder, before: Mapping[str, Any], progress: Progress
+) -> None:
+    log = Log(folder.log)
     record = _record(prepared) | {"seconds": before.get("seconds", 0.0)}
+    _compare_surroundings(before, record, progress)
+    began = time.perf_counter()
+    folder.write({**record, "status": "running"})
+    try:
+        log.write("resumed" if before else "began", recipe=prepared.plan.digest)
+        verdict = _work(prepared, folder, progress, log)
+    except BaseException as error:
+        told = _told(error, folder)
+        record |= {"status": "stopped", "reason": str(told)}
+        record["seconds"] += time.perf_counter() - began
+        with contextlib.suppress(StoreError):
+            log.write("stopped", reason=str(told), traceback=trace(error))
+        with contextlib.suppress(StoreError):
+            folder.write(record)
+        if told is error:
+            raise
+        raise told from error
+    record["seconds"] += time.perf_counter() - began
+    folder.write({**record, "status": "finished", "verdict": verdict.to_json()})
+    log.write("finished", passed=verdict.passed)
+
+
+def _work(prepared: Prepared, folder: RunFolder, progress: Progress, log: Log) -> Verdict:
+    for task in prepared.tasks.values():
+        for note in task.notes:
+            progress.note(f"{task.name}: {note}")
+    plan = prepared.plan
+    rows = {seed: Work(prepared, folder, seed, progress, log).run() for seed in plan.seeds}
+    cells = collect(rows, prepared)
+    parquet.write(cells, folder.outcomes)
+    write_curves(rows, folder.curves)
+    matrix = Matrix(cells)
+    write_json(folder.metrics_json, matrix.to_json())
+    write_json(folder.path / EXHIBITS, exhibits(matrix, prepared.tasks))
+    return judge(plan.gate, matrix)
+
+
+def _told(error: BaseException, folder: RunFolder) -> BaseException:
+    """The error as a user is told of it."""
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted(folder.path)
+    if isinstance(error, BequestError) or not isinstance(error, Exception | SystemExit):
+        return error
+    return RunError(f"{in_a_line(error)}; the traceback is in {folder.log}")
+
+
+def _compare_surroundings(
+    before: Mapping[str, Any], record: Mapping[str, Any], progress: Progress
+) -> None:
     if changed := differences(before.get("versions", record["versions"]), record["versions"]):
         raise ReplayDiverged(
             f"installed versions changed since the run began ({'; '.join(changed)}), so it would "
             "not end with the same bits; install them again, or start a new run"
         )
-    began = time.perf_counter()
-    folder.write({**record, "status": "running"})
-    log.write("resumed" if before else "began", recipe=plan.digest)
-    for task in prepared.tasks.values():
-        for note in task.notes:
-            progress.note(f"{task.name}: {note}")
-    try:
-        rows = {seed: Work(prepared, folder, seed, progress, log).run() for seed in plan.seeds}
-        cells = collect(rows, prepared)
-        parquet.write(cells, folder.outcomes)
-        write_curves(rows, folder.curves)
-        matrix = Matrix(cells)
-        write_json(folder.metrics_json, matrix.to_json())
-        verdict = judge(plan.gate, matrix)
-    except BaseException as error:
-        reason = str(error) if isinstance(error, BequestError) else type(error).__name__
-        record["seconds"] += time.perf_counter() - began
-        with contextlib.suppress(BequestError):
-            log.write("stopped", reason=reason)
-            folder.write({**record, "status": "stopped", "reason": reason})
-        raise
-    record["seconds"] += time.perf_counter() - began
-    folder.write({**record, "status": "finished", "verdict": verdict.to_json()})
-    log.write("finished", passed=verdict.passed)
-    folder.drop_journal()
-    return Run(folder.path)
+    if changed := differences(before.get("machine", record["machine"]), record["machine"]):
+        progress.note(f"begun on another machine ({'; '.join(changed)}): the bits may differ")
 
 
 def _record(prepared: Prepared) -> dict[str, Any]:
@@ -168,8 +228,9 @@ def _record(prepared: Prepared) -> dict[str, Any]:
 @contextlib.contextmanager
 def _deterministic() -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before, warn_only=True)
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import inspect
+import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bequest.core.find import known
+from bequest.core.parts import Method
 from bequest.core.stage import Stage
 from bequest.lazy import torch
 from bequest.measure.rows import GIVEN, MAIN
@@ -16,13 +20,15 @@ from bequest.runner.roster import Held, Roster
 from bequest.runner.scoring import score_stage
 from bequest.store.journal import Journal
 from bequest.transfer.bench import Bench
+from bequest.transfer.randomness import seeded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from bequest.core.find import Kind
     from bequest.core.live import Task
     from bequest.core.progress import Progress
-    from bequest.recipe.plan import PlannedStep
+    from bequest.recipe.plan import Plan, PlannedStep
     from bequest.runner.prepare import Prepared
     from bequest.store.folder import RunFolder
     from bequest.store.log import Log
@@ -41,30 +47,34 @@ class Work:
         self._progress, self._log = progress, log
         self._roster = Roster(prepared, folder, seed)
         self._rows: list[dict[str, Any]] = []
+        self._settings = versions() | sources_of_parts(prepared.plan)
+        self._made_by = {step.name: source_of(step.method) for step in self._steps}
 
     def run(self) -> list[dict[str, Any]]:
         """Do what is left to do; gives a record of every row, in order."""
-        outer = Journal(self._folder.journal(self._seed), (self._seed, -1), versions())
+        outer = Journal(self._folder.journal(self._seed), (self._seed, -1), self._settings)
         data = data_digest(self._tasks)
         for number, step in enumerate([None, *self._steps]):
             name = step.name if step else GIVEN
-            made_by = source_of(step.method) if step else {}
+            made_by = self._made_by[step.name] if step else {}
             folder = self._folder.journal(self._seed) / name
-            journal = Journal(folder, (self._seed, number), versions() | made_by)
+            journal = Journal(folder, (self._seed, number), self._settings | made_by)
             entry = outer.entry("step", name, {"tasks": data, **made_by})
             try:
                 done = entry.result()
             except LookupError:
                 steps = planned_steps(step, self._tasks) if step else 0
                 self._progress.begin(f"{name} · seed {self._seed}", steps)
-                done = list(self._step(step, journal) if step else self._given(journal))
+                # A method may draw from the global generators between its entries.
+                with seeded(journal.seed_of("")):
+                    done = list(self._step(step, journal) if step else self._given(journal))
                 entry.commit(done)
                 self._progress.end()
-            else:
-                if step:
-                    self._roster.take_up(step, len(self._rows) + len(done) - 1)
-            journal.forget()
             self._rows += done
+            if step:
+                with entry.redone_without():
+                    self._roster.take_up(step, len(self._rows) - 1)
+            journal.forget()
         return self._rows
 
     def _given(self, journal: Journal) -> Iterator[dict[str, Any]]:
@@ -91,7 +101,7 @@ class Work:
                 "curves": [fit.curves for fit in fits],
                 "costs": {**_spent(fits), **scored["costs"]},
             }
-        self._roster.deliver(step, filled, before.last)
+        self._roster.deliver(step, filled)
 
     def _bench(
         self, step: PlannedStep, filled: Mapping[str, Held | list[Held]], journal: Journal
@@ -123,11 +133,6 @@ class _Before:
         self._filled = filled
         self._next = first
         self._latest: dict[tuple[str, str], int] = {}
-
-    @property
-    def last(self) -> int:
-        """Index of the last row."""
-        return self._next - 1
 
     def take(self, stage: Stage) -> dict[str, Any]:
         """The input model the stage is a state of, and the row before it."""
@@ -191,10 +196,28 @@ def versions() -> dict[str, str]:
 
 
 def source_of(method: Any) -> dict[str, str]:
-    """A digest of a method's source file and its hyper-parameters."""
-    path = inspect.getsourcefile(type(method))
-    source = Path(path).read_bytes() if path else b""
+    """A digest of the source files of a method and its bases, and its hyper-parameters."""
+    bases = type(method).__mro__
+    files = [inspect.getsourcefile(base) for base in bases[: bases.index(Method)]]
     return {
-        "method source": hashlib.sha256(source).hexdigest()[:16],
+        "method source": _digest_of(*files),
         "method settings": method.model_dump_json(),
     }
+
+
+def sources_of_parts(plan: Plan) -> dict[str, str]:
+    """A digest of the files that the models and tasks of a recipe are written in."""
+    kinds: tuple[Kind, ...] = ("models", "tasks")
+    uses = {(kind, str(part["use"])) for kind in kinds for part in plan.resolved[kind].values()}
+    modules = {
+        use.partition(":")[0] if ":" in use else known(kind)[use].module for kind, use in uses
+    }
+    digests = "".join(_digest_of(sys.modules[module].__file__) for module in sorted(modules))
+    return {"source of models and tasks": hashlib.sha256(digests.encode()).hexdigest()[:16]}
+
+
+@cache
+def _digest_of(*files: str | None) -> str:
+    # Read once: what is edited while the run goes on is not what it runs.
+    source = b"".join(Path(file).read_bytes() for file in files if file)
+    return hashlib.sha256(source).hexdigest()[:16]

@@ -221,9 +221,9 @@ class Bench:
         weights = fingerprint({"model": model.module})
         made_from = {"weights": weights, "data": rows.fingerprint, "asked": ask}
         entry = self._journal.entry("recall", ask, made_from)
-        return cache.recall(
-            entry.side_file("npy"), made_from, rows.ids, self._answers(model, rows, ask)
-        )
+        with seeded(entry.seed):
+            answers = self._answers(model, rows, ask)
+            return cache.recall(entry.side_file("npy"), made_from, rows.ids, answers)
 
     def _answers(self, model: Model, rows: Rows, ask: str) -> Iterator[torch.Tensor]:
         model.module.eval()

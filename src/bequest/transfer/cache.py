@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bequest.core.errors import StaleCache
+from bequest.core.errors import StaleCache, StoreError
 from bequest.lazy import torch
-from bequest.store.files import atomic, read_json, write_json
+from bequest.store.files import atomic, read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from bequest.core.live import Batch
+
+_CONTENTS = "contents"
 
 
 class Recalled:
@@ -37,9 +39,10 @@ class Recalled:
         """
         ids = batch.ids.cpu()
         places = torch.searchsorted(self._ids, ids).clamp_(max=len(self._ids) - 1)
-        if not torch.equal(self._ids[places], ids):
+        if not torch.equal(self._ids.index_select(0, places), ids):
             raise StaleCache("a sample is not in the cache: it was made for other data")
-        return self._values[self._order[places]].to(batch.ids.device)
+        rows = self._order.index_select(0, places)
+        return self._values.index_select(0, rows).to(batch.ids.device)
 
 
 def recall(
@@ -54,16 +57,19 @@ def recall(
     """
     description = path.with_suffix(".cache.json")
     if description.exists():
-        _verify(description, made_from)
+        try:
+            _verify(path, description, made_from)
+        except (StoreError, StaleCache) as error:
+            raise StaleCache(f"{error}; delete {description} and resume to ask again") from error
     else:
         _fill(path, len(ids), answers)
-        write_json(description, dict(made_from))
-    return Recalled(_open(path, len(ids)), ids)
+        write_sealed(description, {**made_from, _CONTENTS: _contents(path)})
+    return Recalled(_open(path), ids)
 
 
 def _fill(path: Path, count: int, answers: Iterator[torch.Tensor]) -> None:
     # Plain writes: a full disk is an error here, where a memory map would kill the process.
-    blocks = (answer.detach().cpu().numpy() for answer in answers)
+    blocks = map(_as_array, answers)
     first = next(blocks)
     header = {
         "descr": np.lib.format.dtype_to_descr(first.dtype),
@@ -76,22 +82,32 @@ def _fill(path: Path, count: int, answers: Iterator[torch.Tensor]) -> None:
             file.write(np.ascontiguousarray(block).data)
 
 
-def _open(path: Path, count: int) -> np.ndarray[Any, Any]:
-    try:
-        # Copy-on-write: torch wants writable memory, the file stays as it is.
-        values: np.ndarray[Any, Any] = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise StaleCache(f"{path} is damaged ({error}); delete it and resume") from error
-    if len(values) != count:
-        raise StaleCache(f"{path} holds {len(values)} answers for {count} samples")
+def _as_array(answer: torch.Tensor) -> np.ndarray[Any, Any]:
+    answer = answer.detach().cpu()
+    if answer.dtype is torch.bfloat16:  # NumPy has none
+        answer = answer.float()
+    array: np.ndarray[Any, Any] = answer.numpy()
+    return array
+
+
+def _open(path: Path) -> np.ndarray[Any, Any]:
+    # Copy-on-write: torch wants writable memory, the file stays as it is.
+    values: np.ndarray[Any, Any] = np.load(path, mmap_mode="c", allow_pickle=False)
     return values
 
 
-def _verify(description: Path, made_from: Mapping[str, str]) -> None:
-    then = read_json(description)
-    if then != dict(made_from):
-        changed = [key for key in made_from if then.get(key) != made_from[key]]
-        raise StaleCache(
-            f"{description} was made from other {', '.join(changed)} "
-            f"({json.dumps(then)}); put them back, or delete it and resume"
-        )
+def _verify(path: Path, description: Path, made_from: Mapping[str, str]) -> None:
+    then = read_sealed(description)
+    contents = then.pop(_CONTENTS, None)
+    if changed := [key for key in {**then, **made_from} if then.get(key) != made_from.get(key)]:
+        raise StaleCache(f"{path} was made from other {', '.join(changed)}")
+    if contents != _contents(path):
+        raise StaleCache(f"{path} was changed since it was made")
+
+
+def _contents(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()
+    except OSError as error:
+        raise StoreError(f"{path} could not be read: {error.strerror}") from error

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     Hook = Callable[[Any, int], None]
     Progress = Callable[[int, int, Mapping[str, float]], None]
 
+MEMORY_SECONDS = 0.05  # between two looks at the memory in use
+SLOW_DISK = 200e6  # bytes a second, synced
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -67,13 +70,16 @@ class Fit:
             raise RunError("nothing to fit on: the stream has no sample")
         self.steps = self.settings.steps or self.settings.epochs * self.steps_per_epoch
         self.optimizer = make_optimizer(self.settings, self.parameters)
+        # Gradients in half precision vanish unless the loss is scaled up before.
+        half, device = self.settings.precision == "float16", self.parameters[0].device
+        self.scaler = torch.amp.GradScaler(device.type) if half else None
         self.curves = Curves(self.steps)
-        self.rng = randomness.generator(derive(self.entry.seed, "loss"), self.parameters[0].device)
+        self.rng = randomness.generator(derive(self.entry.seed, "loss"), device)
         self.step = 0
         self.best: float | None = None
         self.best_state: dict[str, torch.Tensor] = {}
         self._seconds = 0.0
-        self._peak = 0.0
+        self._peak = self._looked = 0.0
         self._checkpointed = self._began = time.perf_counter()
 
     def run(self) -> Fitted:
@@ -85,13 +91,14 @@ class Fit:
             for module in self.named.values():
                 module.train()
             stack.callback(_eval, self.named.values())
+            stack.callback(self._drop_gradients)  # a fit met again in the journal leaves none
             self._epochs()
             self._put_back_best()
         cost = {"seconds": self._elapsed(), "peak_memory": max(self._peak, peak_memory())}
         return Fitted(self.steps, self.curves.points, self.best, cost)
 
     def _epochs(self) -> None:
-        cost_of_checkpoint = 0.0
+        cost_of_checkpoint = likely_cost(self.named)
         while self.step < self.steps:
             for batch in self._rest_of_epoch():
                 self._one_step(batch)
@@ -113,8 +120,8 @@ class Fit:
         with self._precision():
             pairs = weighed(self.loss(self.modules, batch, self.rng))
         found = shares(pairs, self.parameters) if self.curves.wants_shares(step) else {}
-        self.optimizer.zero_grad()
-        total(pairs).backward()  # type: ignore[no-untyped-call]
+        self._drop_gradients()
+        self._backward(total(pairs))
         if self.on_gradient:
             self.on_gradient(self.modules, step)
         if self.settings.clip_norm:
@@ -124,14 +131,32 @@ class Fit:
         if self.on_step:
             self.on_step(self.modules, step)
         if self.curves.add(step, pairs, found):
-            self._peak = max(self._peak, peak_memory())
+            self._look_at_memory()
             self.progress(step + 1, self.steps, self._latest(len(pairs)))
         self.step = step + 1
 
+    def _backward(self, loss: torch.Tensor) -> None:
+        if self.scaler is None:
+            loss.backward()  # type: ignore[no-untyped-call]
+        else:
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            self.scaler.unscale_(self.optimizer)
+
+    def _look_at_memory(self) -> None:
+        # Short fits have a point every step; asking the system costs a tenth of a small one.
+        now = time.perf_counter()
+        if now - self._looked >= MEMORY_SECONDS:
+            self._peak, self._looked = max(self._peak, peak_memory()), now
+
+    def _drop_gradients(self) -> None:
+        for parameter in self.parameters:  # zero_grad() spends more on profiling than on this
+            parameter.grad = None
+
     def _precision(self) -> Any:
-        device = self.parameters[0].device.type
-        lower = self.settings.precision == "bfloat16"
-        return torch.autocast(device, torch.bfloat16, enabled=True) if lower else _NOTHING
+        precision = self.settings.precision
+        if precision == "float32":
+            return _NOTHING
+        return torch.autocast(self.parameters[0].device.type, getattr(torch, precision))
 
     def _set_rate(self, step: int) -> None:
         if self.settings.schedule != "constant" or self.settings.warmup:
@@ -142,12 +167,22 @@ class Fit:
     def _update(self) -> None:
         # Masked entries are put back rather than given a zero gradient: decay and momentum would
         # move them all the same, and frozen means bit-identical.
-        masks = self.update_mask or {}
+        if not self.update_mask:
+            self._apply()
+            return
+        masks = self.update_mask
         before = [(parameter, parameter.detach().clone()) for parameter in masks]
-        self.optimizer.step()
+        self._apply()
         for parameter, old in before:
             with torch.no_grad():
                 parameter.copy_(torch.where(masks[parameter], parameter, old))
+
+    def _apply(self) -> None:
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
 
     def _latest(self, terms: int) -> dict[str, float]:
         return {point["term"]: point["value"] for point in self.curves.points[-terms:]}
@@ -170,10 +205,7 @@ class Fit:
         return self._seconds + time.perf_counter() - self._began
 
     def _checkpoint_is_due(self, cost: float) -> bool:
-        # A checkpoint a hundred times its own cost apart keeps the whole below one per cent.
-        least = max(self.settings.checkpoint_seconds, 100 * cost)
-        if self.settings.checkpoint_seconds == 0:
-            least = 0
+        least = pause(self.settings.checkpoint_seconds, cost)
         return self.step < self.steps and time.perf_counter() - self._checkpointed >= least
 
     def _checkpoint(self) -> float:
@@ -185,6 +217,7 @@ class Fit:
                 "peak": self._peak,
                 "modules": state(self.named),
                 "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler and self.scaler.state_dict(),
                 "keep": [thing.state_dict() for thing in self.keep],
                 "curves": self.curves.state(),
                 "rng": self.rng.get_state(),
@@ -203,12 +236,28 @@ class Fit:
         self.step, self._seconds, self._peak = saved["step"], saved["seconds"], saved["peak"]
         load_state(self.named, saved["modules"])
         self.optimizer.load_state_dict(saved["optimizer"])
+        if self.scaler:
+            self.scaler.load_state_dict(saved["scaler"])
         for thing, kept in zip(self.keep, saved["keep"], strict=True):
             thing.load_state_dict(kept)
         self.curves.restore(saved["curves"])
         self.rng.set_state(saved["rng"])
         randomness.restore(saved["globals"])
         self.best, self.best_state = saved["best"], saved["best_state"]
+
+
+def likely_cost(modules: Mapping[str, torch.nn.Module]) -> float:
+    """Seconds the first checkpoint of a fit may take: weights and two averages on a slow disk."""
+    held = sum(tensor.numel() * tensor.element_size() for tensor in state(modules).values())
+    return 3 * held / SLOW_DISK
+
+
+def pause(least: float, cost: float) -> float:
+    """Seconds between two checkpoints that take `cost` each, when at `least` so many are wanted.
+
+    A hundred times their cost apart they take one per cent; with `least` 0 every step has one.
+    """
+    return max(least, 100 * cost) if least else 0.0
 
 
 class _Nothing:

@@ -25,10 +25,17 @@ def seeded(seed: int) -> Iterator[None]:
 
     Dropout and initialisation draw from the global ones; so does code that isn't ours.
     """
+    with kept():
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+        yield
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Put the global generators back afterwards; libraries draw from them even when imported."""
     before = global_state()
-    torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
     try:
         yield
     finally:

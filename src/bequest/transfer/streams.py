@@ -62,8 +62,9 @@ class Rows:
 
     def batch(self, rows: torch.Tensor) -> Batch:
         """The samples at `rows`, int64 [n]."""
-        targets = None if self.targets is None else self.targets[rows]
-        return Batch(self.ids[rows], self._fetch(rows), targets)
+        # index_select takes half the time of indexing by a tensor, which allows for more.
+        targets = None if self.targets is None else self.targets.index_select(0, rows)
+        return Batch(self.ids.index_select(0, rows), self._fetch(rows), targets)
 
     def all(self) -> Batch:
         """Every sample, in order."""
@@ -88,17 +89,17 @@ class Rows:
         if self._inputs is None:
             inputs = torch.from_numpy(self.split.inputs[rows.cpu().numpy()]).to(self.device)
         else:
-            inputs = self._inputs[rows]
+            inputs = self._inputs.index_select(0, rows)
         return as_floats(inputs)
 
 
 class _Paired:
     def __init__(self, streams: Mapping[str, Stream]) -> None:
         self._streams = streams
-        self._first = next(iter(streams))
 
     def steps(self, batch_size: int) -> int:
-        return self._streams[self._first].steps(batch_size)
+        steps = [stream.steps(batch_size) for stream in self._streams.values()]
+        return steps[0] if all(steps) else 0  # an empty side could never start again
 
     def epoch(self, seed: int, batch_size: int, skip: int = 0) -> Iterator[dict[str, Any]]:
         sides = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import Field, ValidationError
 
-from bequest.build.model import Classifier
+from bequest.build.heads import with_heads
 from bequest.build.paths import located, missing, read_json
 from bequest.core.errors import Problem, RequestError
 from bequest.core.find import find
@@ -14,10 +14,13 @@ from bequest.core.parts import ModelSpec
 from bequest.store.tensors import load_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from bequest.core.live import Model
+
 _SPEC, _WEIGHTS = "model.json", "model.safetensors"
-_KEYS = {"use", "spec", "shape", "kind", "labels"}
+_KEYS = {"use", "spec", "shape", "kind", "labels", "heads"}
 
 
 class Saved(ModelSpec):
@@ -40,7 +43,7 @@ class Saved(ModelSpec):
             return [problem.under("path") for problem in error.problems]
         return []
 
-    def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Classifier:
+    def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Model:
         """The model as it was delivered; `labels` are those it was trained for.
 
         Raises:
@@ -56,11 +59,9 @@ class Saved(ModelSpec):
             what = f"takes {takes[0]} inputs of shape {takes[1]}, not {kind} {shape}"
             raise RequestError(Problem(f"`{self.path}` {what}", field=("path",)))
         model = _spec(told).build(shape, kind, tuple(told["labels"]))
-        _load(model.module, place / _WEIGHTS)
-        return Classifier(model.module, tuple(told["labels"]))
+        return _loaded(model, told["heads"], place / _WEIGHTS)
 
-
-    def restore(self) -> Classifier:
+    def restore(self) -> Model:
         """The model for the inputs and labels it was delivered with.
 
         Raises:
@@ -72,7 +73,8 @@ class Saved(ModelSpec):
 
 def _description(place: Path) -> dict[str, Any]:
     told = read_json(place / _SPEC)
-    if set(told) != _KEYS or not all(isinstance(told[key], list) for key in ("shape", "labels")):
+    lists = ("shape", "labels", "heads")
+    if set(told) != _KEYS or not all(isinstance(told[key], list) for key in lists):
         what = f"`{place / _SPEC}` must have the keys {', '.join(sorted(_KEYS))}"
         raise RequestError(Problem(what))
     if ":" in str(told["use"]):
@@ -93,8 +95,10 @@ def _spec(told: dict[str, Any]) -> ModelSpec:
         raise RequestError(Problem(what)) from error
 
 
-def _load(module: Any, weights: Path) -> None:
+def _loaded(model: Model, heads: Sequence[str], weights: Path) -> Model:
     try:
-        module.load_state_dict(load_tensors(weights), strict=True)
+        model = with_heads(model, heads)
+        model.module.load_state_dict(load_tensors(weights), strict=True)
+        return model
     except Exception as error:
         raise RequestError(Problem(f"`{weights}` doesn't fit its description: {error}")) from error

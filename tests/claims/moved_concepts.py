@@ -143,4 +143,5 @@ def _acc_and_bwt(run, step):
     ]
     last = scores[-1]
     changes = [last[task] - scores[task][task] for task in range(len(last) - 1)]
-    return {"acc": sum(last) / len(last), "bwt": sum(changes) / len(changes)}
+    # Rounded as evidence is, so that what follows from it follows from these values.
+    return {"acc": round(sum(last) / len(last), 4), "bwt": round(sum(changes) / len(changes), 4)}

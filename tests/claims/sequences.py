@@ -1,7 +1,6 @@
-"""Invented sequences of tasks that a small network forgets, and what is left of each task.
+"""An invented sequence of tasks that a small network forgets, and what is left of each task.
 
-Ten normal clusters in 32 dimensions. `permuted`: the same clusters with their features in four
-orders, one shared head. `split`: their classes in five pairs, one head per pair.
+Ten normal clusters in 32 dimensions, with their features in four orders; one shared head.
 """
 
 from __future__ import annotations
@@ -44,32 +43,22 @@ def _split(rng, means, count, first):
     return Split(inputs.astype(np.float32), targets.astype(np.int64), ids)
 
 
-def permuted(seed):
-    """The tasks and the network of `permuted`, as a recipe."""
-    return _recipe(seed, {"use": "permutations", "parts": 4, "seed": seed}, "shared")
+def learned(seed, *methods):
+    """What is left of the tasks after each of the methods, on average and in percent.
 
-
-def split(seed):
-    """The tasks and the network of `split`, as a recipe."""
-    return _recipe(seed, {"use": "class_splits", "parts": 5}, "per_task")
-
-
-def learned(recipe, *methods):
-    """What is left of the tasks after each of the methods, in percent.
-
-    By method, and by `method.bwt` for what later tasks changed in earlier ones.
+    By method; by `method.bwt` for what later tasks changed in earlier ones, and by
+    `method.when learned` for each task right after it was learned.
     """
-    heads = recipe.pop("heads")
     steps = [
-        {"name": method["use"], "method": {**method, "heads": heads}, "line": _line(method["use"])}
+        {"name": method["use"], "method": method, "line": _line(method["use"])}
         for method in methods
     ]
     values = {}
     with tempfile.TemporaryDirectory() as folder:
-        run = bequest.run({**recipe, "steps": steps}, out=f"{folder}/run")
+        run = bequest.run({**_recipe(seed), "steps": steps}, out=f"{folder}/run")
         for step in steps:
             values |= _values(run.matrix, step["name"])
-    return values
+    return {name: float(value) for name, value in values.items()}
 
 
 def _line(method):
@@ -95,16 +84,15 @@ def _percent(matrix, row, task):
     return 100 * matrix.value("accuracy", row, task).value
 
 
-def _recipe(seed, task, heads):
+def _recipe(seed):
     base = {"use": "sequences:Clusters", "draw": seed}
     return {
         "models": {"student": {"use": "mlp", "hidden": [64]}},
-        "tasks": {"part": {**task, "of": base}},
+        "tasks": {"order": {"use": "permutations", "parts": 4, "seed": seed, "of": base}},
         "fit": {
             "epochs": 15,
             "batch_size": 32,
             "optimizer": {"use": "sgd", "lr": 0.05, "momentum": 0.9},
         },
         "seeds": [seed],
-        "heads": heads,
     }

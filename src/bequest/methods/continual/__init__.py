@@ -1,0 +1,1 @@
+"""Continual learning: one task after another, in one model."""

@@ -6,9 +6,9 @@ import sys
 
 import typer
 
-from bequest.cli import bench, compare, gate, listing, run, schema, show
-from bequest.cli.output import complain
-from bequest.core.errors import BequestError
+from bequest.cli import bench, compare, gate, listing, report, run, schema, show
+from bequest.cli.output import complain, unexpected
+from bequest.core.errors import EXIT_RUN, BequestError
 
 app = typer.Typer(
     name="bequest",
@@ -23,6 +23,7 @@ app.command("show")(show.show)
 app.command("schema")(schema.schema)
 app.command("gate")(gate.gate)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("bench")(bench.bench)
 
 
@@ -54,3 +55,6 @@ def main() -> None:
     except BequestError as error:
         complain(error, as_json="--json" in sys.argv)
         sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 — the traceback is kept for whoever mends it
+        complain(unexpected(error), as_json="--json" in sys.argv)
+        sys.exit(EXIT_RUN)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs; the first leads.")],
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page of them side by side to this file.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare the last main stage of several runs, sample by sample with the first."""
@@ -28,6 +31,10 @@ def compare(
     if len({str(path) for path in runs}) < len(runs):
         raise RequestError(Problem("a run is named twice", "name each once"))
     matrices = {str(path): Run(path).matrix for path in runs}
+    if html:
+        from bequest.report.page import write_comparison
+
+        write_comparison({str(path): path for path in runs}, html)
     first, *others = matrices
     beside = {name: _differences(matrices[name], matrices[first]) for name in others}
     if as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bequest.core.errors import BequestError, RequestError, dotted
+from bequest.core.errors import BequestError, RequestError, RunError, dotted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +26,19 @@ def complain(error: BequestError, *, as_json: bool) -> None:
         print_json({"error": str(error), "kind": type(error).__name__, "problems": _each(error)})
         return
     typer.echo(str(error), err=True)
+
+
+def unexpected(error: Exception) -> BequestError:
+    """An error nobody foresaw as one that can be told; its traceback goes to a temporary file."""
+    import tempfile
+
+    from bequest.runner.unexpected import in_a_line, trace
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="bequest-", suffix=".txt", encoding="utf-8", delete=False
+    ) as file:
+        file.write(trace(error))
+    return RunError(f"{in_a_line(error)}; the traceback is in {file.name}")
 
 
 def console(*, err: bool = False) -> Console:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,11 +53,19 @@ def run(
                 recipe, out=out, resume=resume, seeds=chosen, device=device,
                 overrides=list(set_ or []), progress=progress,
             )  # fmt: skip
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; go on with: bequest run {recipe} --resume", err=True)
+    except runner.Interrupted as stopped:
+        typer.echo(f"interrupted; go on with: {_again(stopped.folder)}", err=True)
         raise typer.Exit(130) from None
     _show(found, as_json=as_json)
     raise typer.Exit(found.verdict.exit_code)
+
+
+def _again(folder: Path) -> str:
+    """The command line that goes on with the run this one began."""
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    if not any(word.partition("=")[0] == "--out" for word in words):
+        words += ["--out", str(folder)]
+    return shlex.join(["bequest", *words, "--resume"])
 
 
 def _show(found: Run, *, as_json: bool) -> None:

@@ -26,6 +26,9 @@ def recipe_for(name: str) -> dict:
         | ({"shift": float(number)} if asks == "logits" else {})
         for number, purpose in enumerate(method.requires.purposes)
     }
+    first = f"{next(iter(method.requires.purposes))}_task"
+    for number in range(2, method.requires.least_tasks + 1):
+        tasks[f"{first}_{number}"] = {**tasks[first], "shift": float(number)}
     fit = {**FIT, "optimizer": {"use": method.requires.optimizer or "adamw", "lr": 0.01}}
     return {
         "models": models,

@@ -148,6 +148,7 @@ def delivered(tmp_path):
         "shape": SHAPE,
         "kind": "image",
         "labels": ["a", "b"],
+        "heads": [],
     }
     (tmp_path / "model.json").write_text(json.dumps(told))
     return tmp_path, model, told

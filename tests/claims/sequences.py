@@ -58,7 +58,7 @@ def learned(seed, *methods):
         run = bequest.run({**_recipe(seed), "steps": steps}, out=f"{folder}/run")
         for step in steps:
             values |= _values(run.matrix, step["name"])
-    return {name: float(value) for name, value in values.items()}
+    return {name: round(float(value), 2) for name, value in values.items()}
 
 
 def _line(method):

@@ -75,12 +75,12 @@ def cells(rows, shares, absent=None, tasks=TASKS):
     return Cells(tuple(rows), tuple(tasks), SEEDS, found, absent, costs)
 
 
-def write_run(folder: Path, held, *, title, recipe, rules=(), curves=True, tasks=None, more=None):
+def write_run(folder: Path, held, *, title, recipe, rules=(), curves=True, tasks=None):
     """A finished run's folder with these cells."""
     folder.mkdir(parents=True)
     matrix = Matrix(held)
     parquet.write(held, folder / "outcomes.parquet")
-    write_json(folder / "metrics.json", matrix.to_json() | (more or {}))
+    write_json(folder / "metrics.json", matrix.to_json())
     if curves:
         pq.write_table(_curves(held), folder / "curves.parquet")
     if tasks:
@@ -134,7 +134,6 @@ def sequence_run(folder):
         recipe={"schema": 1, "models": {"student": {"use": "cnn"}}, "steps": steps},
         rules=["accuracy(digits) >= 0.9", "accuracy(digits) @ cuber vs sequential >= 0.1 surely"],
         tasks={task: Shown(kind) for task, kind in TASK_KINDS.items()},
-        more={"sequence": [{"metric": "bwt", "step": "sequential", "value": -0.47}]},
     )
 
 

@@ -34,7 +34,8 @@ def compare(
     if html:
         from bequest.report.page import write_comparison
 
-        write_comparison({str(path): path for path in runs}, html)
+        short = len({path.name for path in runs}) == len(runs)
+        write_comparison({path.name if short else str(path): path for path in runs}, html)
     first, *others = matrices
     beside = {name: _differences(matrices[name], matrices[first]) for name in others}
     if as_json:

@@ -28,6 +28,7 @@ _OF_SEQUENCES = {
     "fwt": "FWT",
     "learning_accuracy": "just learned",
 }
+_MARKS = {"surely better": "▲", "surely worse": "▼", "can't be told": "·"}
 _STYLES = {"surely better": "green", "surely worse": "red", "can't be told": "dim"}
 
 
@@ -154,34 +155,40 @@ def last_main(matrix: Matrix) -> int | None:
 
 
 def _changes_table(matrix: Matrix, changes: list[Change]) -> Table:
-    table = _table("What changed")
-    for name in ("stage", "compared with", "task", "metric", "difference", "verdict"):
-        table.add_column(name, justify="right" if name == "difference" else "left")
+    """One line for each pair of stages, one column for each task."""
+    table = _table("What changed (▲ surely better, ▼ surely worse, · can't be told)")
+    table.add_column("stage")
+    table.add_column("compared with")
+    pairs: dict[tuple[int, int], dict[str, Text]] = {}
     for change in changes:
-        table.add_row(
-            matrix.rows[change.row].title,
-            matrix.rows[change.reference].title,
-            change.task,
-            change.metric,
-            _signed(change.difference),
-            Text(change.verdict, _STYLES[change.verdict]),
-        )
+        said = f"{change.difference.value:+.3f} {_MARKS[change.verdict]}"
+        cells = pairs.setdefault((change.row, change.reference), {})
+        cells[change.task] = Text(said, _STYLES[change.verdict])
+    for task in matrix.tasks:
+        table.add_column(f"{matrix.primary(task) or ''}\n{task}", justify="right")
+    for (row, reference), cells in sorted(pairs.items()):
+        titles = matrix.rows[row].title, matrix.rows[reference].title
+        table.add_row(*titles, *(cells.get(task, Text()) for task in matrix.tasks))
     return table
 
 
 def _seeds_table(matrix: Matrix) -> Table:
-    table = _table("Seed by seed")
+    """The values of single seeds, in their order."""
+    table = _table(f"Seed by seed ({', '.join(map(str, matrix.cells.seeds))})")
     table.add_column("stage")
-    table.add_column("task")
-    for seed in matrix.cells.seeds:
-        table.add_column(f"seed {seed}", justify="right")
+    for task in matrix.tasks:
+        table.add_column(f"{matrix.primary(task) or ''}\n{task}", justify="right")
     for index, row in _whole(matrix):
-        for task in matrix.tasks:
-            primary = matrix.primary(task)
-            if primary and matrix.has(primary, index, task):
-                values = map(number, matrix.value(primary, index, task).seeds)
-                table.add_row(row.title, task, *values)
+        cells = [" ".join(map(number, _of_seeds(matrix, index, task))) for task in matrix.tasks]
+        table.add_row(row.title, *cells)
     return table
+
+
+def _of_seeds(matrix: Matrix, row: int, task: str) -> tuple[float, ...]:
+    primary = matrix.primary(task)
+    if primary is None or not matrix.has(primary, row, task):
+        return ()
+    return matrix.value(primary, row, task).seeds
 
 
 def _cell(matrix: Matrix, row: int, task: str) -> tuple[str, str]:

@@ -31,7 +31,7 @@ class Run:
         self.record: dict[str, Any] = self._folder.read()
         if self.record.get("status") != "finished":
             reason = self.record.get("reason", "it is still running, or was killed")
-            fix = f"go on with it: bequest run {self.record['name']} --resume --out {self.path}"
+            fix = f"go on with it: the same `bequest run`, with --resume --out {self.path}"
             raise RequestError(Problem(f"the run in {self.path} isn't finished: {reason}", fix))
 
     @cached_property

@@ -118,7 +118,7 @@ def _folder_problems(path: str, place: Path) -> list[Problem]:
         held = ", ".join(architectures) or "no architecture"
         what = f"`{path}` holds {held}, whose answers are not supported"
         problems.append(Problem(what, f"it must end in {_ANSWERING}", ("path",)))
-    if not any(place.glob("*.safetensors")):
+    if not list(place.glob("*.safetensors")):
         what = f"`{path}` has no safetensors file, and pickled weights are never opened"
         problems.append(Problem(what, "save it with `save_pretrained`", ("path",)))
     return problems

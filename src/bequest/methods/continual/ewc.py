@@ -27,7 +27,10 @@ class Ewc(SequenceMethod):
     source: ClassVar[str] = "Kirkpatrick et al. 2017, arXiv 1612.00796, equation 3"
 
     strength: float = Field(
-        100.0, ge=0, description="Weight of the penalty (the paper's lambda); 0 is `sequential`."
+        100.0,
+        ge=0,
+        description="Weight of the penalty (the paper's lambda); 0 is `sequential`. Where it is "
+        "large against 1 / lr, plain SGD diverges.",
     )
     samples: int = Field(
         256, ge=1, description="Training samples of a task that its importances are taken from."

@@ -15,10 +15,6 @@
   });
   nameTheme();
 
-  addEventListener("beforeprint", () => {
-    for (const folded of document.querySelectorAll("details.flips")) folded.open = true;
-  });
-
   if (!heat) return;
   const data = JSON.parse(document.getElementById("data").textContent);
   const metric = document.getElementById("metric");

@@ -24,8 +24,8 @@ def lines(rows: Sequence[Row]) -> Mapping[str, list[int]]:
 
 
 def line_words(line: str) -> Html:
-    """A line's name and what it is for."""
-    about = _LINES.get(line, "to compare with")
+    """A line's name and what it is for; runs side by side have their name before it."""
+    about = _LINES.get(line.rpartition(": ")[2], "to compare with")
     return join([tag("b", line), tag("span", f" · {about}", class_="soft")])
 
 

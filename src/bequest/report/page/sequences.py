@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bequest.measure.rows import Row
 
 _WORD_HEIGHT = 13.0
+_MAIN = ("average_accuracy", "bwt", "forgetting", "fwt", "learning_accuracy")
 _HEAD = ("task", "just learned", "at the end", "difference", "around zero")
 
 
@@ -243,24 +244,28 @@ def _triangle(matrix: Matrix, course: Course, tasks: Sequence[str], metric: str)
 
 
 def _known(metrics: Mapping[str, Any]) -> Iterator[Html]:
-    """Metrics over whole sequences that `metrics.json` holds, with their definitions."""
-    found = metrics.get("sequence") or []
-    about = metrics.get("metrics", {})
-    if not found:
+    """The main metrics of each sequence that `metrics.json` holds, with their definitions."""
+    found = [one for one in metrics.get("sequences", []) if len(one["tasks"]) > 1]
+    names = [name for name in _MAIN if any(name in one["metrics"] for one in found)]
+    if not names:
         return
+    about = metrics.get("metrics", {})
     yield tag("h3", "In one number")
     yield table(
-        ("metric", "of", "value", "95 % interval", "definition"),
+        ("metric", *(one["step"] for one in found), "definition"),
         (
-            [str(one["metric"]).replace("_", " "), _of(one), number(one.get("value")),
-             spread(one["low"], one["high"]) if one.get("low") is not None else "",
-             str(about.get(one["metric"], {}).get("definition", ""))]
-            for one in found
+            [
+                name.replace("_", " "),
+                *(_one_number(one["metrics"].get(name)) for one in found),
+                str(about.get(name, {}).get("definition", "")),
+            ]
+            for name in names
         ),
         class_="stack",
-    )  # fmt: skip
+    )
 
 
-def _of(one: Mapping[str, Any]) -> str:
-    said = (one.get(key) for key in ("step", "line", "of", "task"))
-    return " · ".join(str(part) for part in said if part)
+def _one_number(value: Mapping[str, Any] | None) -> str:
+    if value is None or value["value"] is None:
+        return "—"
+    return f"{number(value['value'])} ({spread(value['low'], value['high'])})"

@@ -20,7 +20,7 @@ from bequest.methods.continual._reservoir import Reservoir
 from bequest.methods.continual._sequence import Learner, open_head
 from bequest.methods.continual.ewc import EwcLearner, fisher
 from bequest.recipe.check import load
-from bequest.runner.prepare import inspect, prepare
+from bequest.runner.preparing import inspect, prepare
 from bequest.store.journal import Entry
 from bequest.transfer.pool import Pool, chosen, joined
 from bequest.transfer.streams import Rows

@@ -66,7 +66,7 @@ def test_a_step_of_that_name_is_taken_as_it_is():
 
 
 def test_the_gate_knows_the_lines():
-    from bequest.runner.prepare import inspect
+    from bequest.runner.preparing import inspect
 
     inspect(lines("joint", gate=["accuracy(a) vs joint >= -50%"]))
 

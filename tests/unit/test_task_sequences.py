@@ -12,7 +12,7 @@ from bequest.build.variants import changed, picked, rotated
 from bequest.core.errors import RequestError
 from bequest.core.find import find
 from bequest.recipe.check import load
-from bequest.runner.prepare import inspect, prepare
+from bequest.runner.preparing import inspect, prepare
 
 DIGITS = {"use": "digits"}
 MODELS = {"student": {"use": "mlp", "hidden": [4]}}

@@ -109,3 +109,17 @@ def test_content_ids():
     assert ids[0] == ids[1] != ids[2]
     assert (ids >= 0).all()
     assert ids[:1].tolist() == content_ids([rows[0].tobytes()]).tolist()
+
+
+@pytest.mark.parametrize("count", [10, 37, 200])
+def test_fewer_training_samples_are_taken_of_all_labels_alike(count):
+    from bequest.build.tasks.digits import Digits
+
+    whole, few = Digits().load("digits"), Digits(train_samples=count).load("digits")
+    counts = np.bincount(few.splits["train"].targets, minlength=10)
+    assert counts.sum() == count
+    assert counts.max() - counts.min() <= max(2, count // 50)
+    assert np.isin(few.splits["train"].ids, whole.splits["train"].ids).all()
+    for side in ("validation", "test"):
+        assert np.array_equal(few.splits[side].ids, whole.splits[side].ids)
+    assert few.fingerprint != whole.fingerprint

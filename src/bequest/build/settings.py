@@ -23,6 +23,9 @@ class SplitSettings(TaskSpec):
     )
     test: float = Field(0.2, gt=0, lt=1, description="Share of the samples for the test.")
     split_seed: int = Field(0, ge=0, lt=2**31, description="Another seed gives other sides.")
+    train_samples: int | None = Field(
+        None, ge=1, description="Train on so many samples at most, of all labels alike."
+    )
 
     def check(self) -> list[Problem]:
         """Shares leave something to train on."""

@@ -87,6 +87,11 @@ def divide(
     if not settings.validation and not len(sides["validation"]):
         del sides["validation"]
     _refuse_empty(sides, kept)
+    if settings.train_samples and settings.train_samples < len(sides["train"]):
+        left = np.flatnonzero(side == TRAIN)
+        share = settings.train_samples / len(left)
+        order = left[np.lexsort((_keys(kept.ids[left], settings.split_seed), kept.targets[left]))]
+        sides["train"] = rows[np.sort(order[_evenly(len(order), share)])]
     return sides, notes
 
 

@@ -51,8 +51,7 @@ def _common(
 
 def main() -> None:
     """Run the command line; every error is a message and an exit code, never a traceback."""
-    # Before torch is loaded: threads that wait by spinning cost small models three times their
-    # work as soon as anything else runs on the machine.
+    # Before torch is loaded: threads that spin while they wait take the time of whatever else runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()

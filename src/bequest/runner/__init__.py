@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bequest.runner.dry import Estimate, dry_run
-    from bequest.runner.prepare import inspect, prepare
+    from bequest.runner.preparing import inspect, prepare
     from bequest.runner.result import Run
     from bequest.runner.whole import Interrupted, run
 
@@ -19,8 +19,8 @@ _FILES = {
     "Interrupted": "whole",
     "Run": "result",
     "dry_run": "dry",
-    "inspect": "prepare",
-    "prepare": "prepare",
+    "inspect": "preparing",
+    "prepare": "preparing",
     "run": "whole",
 }
 

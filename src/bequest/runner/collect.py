@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bequest.runner.prepare import Prepared
+    from bequest.runner.preparing import Prepared
 
     Records = Mapping[int, Sequence[dict[str, Any]]]
 

@@ -9,7 +9,7 @@ from bequest.runner.models import parameter_cost
 from bequest.runner.work import planned_steps
 
 if TYPE_CHECKING:
-    from bequest.runner.prepare import Prepared
+    from bequest.runner.preparing import Prepared
 
 # Measured on finished runs: compressed outcomes of a task that asks for logits, and what an
 # optimiser with two averages adds to the weights in a checkpoint.

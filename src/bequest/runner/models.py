@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bequest.core.live import Model
-    from bequest.runner.prepare import Prepared
+    from bequest.runner.preparing import Prepared
 
 
 def save_model(folder: Path, model: Model, origin: str, prepared: Prepared) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bequest.core.live import Model
     from bequest.recipe.plan import PlannedStep
-    from bequest.runner.prepare import Prepared
+    from bequest.runner.preparing import Prepared
     from bequest.store.folder import RunFolder
 
 

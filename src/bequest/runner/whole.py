@@ -25,8 +25,9 @@ from bequest.recipe.plan import differences
 from bequest.report.page import EXHIBITS, PAGE, write_page
 from bequest.runner.collect import collect, write_curves
 from bequest.runner.exhibits import exhibits
-from bequest.runner.prepare import inspect, prepare
+from bequest.runner.preparing import inspect, prepare
 from bequest.runner.result import Run
+from bequest.runner.threads import fitting_threads
 from bequest.runner.unexpected import in_a_line, trace
 from bequest.runner.work import Work, versions
 from bequest.store.files import write_json
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from bequest.core.progress import Progress
     from bequest.measure.verdict import Verdict
     from bequest.recipe.plan import Plan
-    from bequest.runner.prepare import Prepared
+    from bequest.runner.preparing import Prepared
 
 RUNS = "runs"
 
@@ -84,7 +85,7 @@ def run(
     if _before(folder, plan, resume=resume).get("status") != "finished":
         with _deterministic(), kept():
             prepared = prepare(draft, plan, device)
-            with folder:
+            with fitting_threads(prepared), folder:
                 before = _before(folder, plan, resume=resume)  # another process came between?
                 if before.get("status") != "finished":
                     _in_folder(prepared, folder, before, progress or Silent())

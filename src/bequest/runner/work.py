@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bequest.core.live import Task
     from bequest.core.progress import Progress
     from bequest.recipe.plan import Plan, PlannedStep
-    from bequest.runner.prepare import Prepared
+    from bequest.runner.preparing import Prepared
     from bequest.store.folder import RunFolder
     from bequest.store.log import Log
     from bequest.transfer.fit import Fitted

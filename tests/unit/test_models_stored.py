@@ -6,10 +6,10 @@ import huggingface_hub
 import pytest
 import torch
 import transformers
-from safetensors.torch import save_file
 
 from bequest.core.errors import RequestError
 from bequest.core.find import find
+from bequest.store.tensors import save_tensors
 
 SHAPE = (1, 8, 8)
 
@@ -141,7 +141,7 @@ def test_colour_images_for_a_grey_model_are_refused(tmp_path):
 @pytest.fixture
 def delivered(tmp_path):
     model = find("models", "cnn")(width=2).build(SHAPE, "image", ("a", "b"))
-    save_file(model.module.state_dict(), tmp_path / "model.safetensors")
+    save_tensors(tmp_path / "model.safetensors", model.module.state_dict())
     told = {
         "use": "cnn",
         "spec": {"width": 2},

@@ -11,7 +11,6 @@ from bequest.build.paths import located, missing, read_json
 from bequest.core.errors import Problem, RequestError
 from bequest.core.find import find
 from bequest.core.parts import ModelSpec
-from bequest.store.tensors import load_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +95,8 @@ def _spec(told: dict[str, Any]) -> ModelSpec:
 
 
 def _loaded(model: Model, heads: Sequence[str], weights: Path) -> Model:
+    from bequest.store.tensors import load_tensors  # numpy; a recipe is checked without it
+
     try:
         model = with_heads(model, heads)
         model.module.load_state_dict(load_tensors(weights), strict=True)

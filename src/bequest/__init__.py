@@ -1,10 +1,10 @@
 """bequest — move what models know, and prove what moved.
 
-    import bequest
+import bequest
 
-    run = bequest.run("quickstart")
-    run.matrix          # a table in a notebook
-    run.verdict.passed  # what the recipe's gate says
+run = bequest.run("quickstart")
+run.matrix          # a table in a notebook
+run.verdict.passed  # what the recipe's gate says
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def recipe_for(name: str) -> dict:
     models, mapped = {}, {}
     for role, about in method.roles.items():
         names = [f"{role}{number}" for number in range(2)] if about.many else [role]
-        models |= {each: MODELS[about.answers] for each in names}
+        models |= dict.fromkeys(names, MODELS[about.answers])
         mapped[role] = names if about.many else role
     tasks = {
         f"{purpose}_task": {"use": TASKS[asks], "purpose": purpose}
@@ -70,7 +70,7 @@ def toy_meta_dmoe() -> dict:
 
 
 CASES = {
-    **{name: recipe_for for name in known("methods")},
+    **dict.fromkeys(known("methods"), recipe_for),
     "toys:ToyUnlearn": recipe_for,
     "toys:ToyUpgrade": recipe_for,
     "toys:ToyMetaDmoe": lambda name: toy_meta_dmoe(),

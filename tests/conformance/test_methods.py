@@ -172,8 +172,8 @@ def test_every_method_says_where_it_comes_from():
 
 def test_progress_is_told_of_every_step():
     class Told(Silent):
-        works: list = []
-        last: tuple = ()
+        def __init__(self):
+            self.works, self.last = [], ()
 
         def begin(self, work, steps):
             self.works.append((work, steps))

@@ -76,7 +76,7 @@ def test_every_bequest_command_runs_in_order(workdir):
 def test_the_python_snippet_runs(workdir):
     (snippet,) = blocks("python")
     names: dict = {}
-    exec(compile(snippet, "README.md", "exec"), names)  # noqa: S102 — it is our own text
+    exec(compile(snippet, "README.md", "exec"), names)
     assert "distil" in repr(names["run"].matrix)
     assert isinstance(names["run"].verdict.passed, bool)
 

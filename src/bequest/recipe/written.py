@@ -49,7 +49,9 @@ def _line_steps(draft: Draft, written: list[Written]) -> Iterator[Written]:
     lines, names = draft.data.get("lines"), [step.raw.get("name") for step in written]
     if like is None or not isinstance(lines, list):
         return
-    same: dict[str, Any] = {field: like.raw[field] for field in ("models", "tasks") if field in like.raw}
+    same: dict[str, Any] = {
+        field: like.raw[field] for field in ("models", "tasks") if field in like.raw
+    }
     heads = {name: value for name, value in like.raw["method"].items() if name == "heads"}
     for number, line in enumerate(lines):
         if isinstance(line, str) and line not in names:

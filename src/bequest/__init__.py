@@ -1,10 +1,7 @@
 """bequest — move what models know, and prove what moved.
 
-import bequest
-
-run = bequest.run("quickstart")
-run.matrix          # a table in a notebook
-run.verdict.passed  # what the recipe's gate says
+`run = bequest.run("quickstart")` carries out a recipe; `run.matrix` is a table in a notebook, and
+`run.verdict.passed` is what the recipe's gate says.
 """
 
 from __future__ import annotations

@@ -171,3 +171,19 @@ def test_every_error_of_ours_is_a_message(error, words, capsys, monkeypatch):
     assert ended.value.code == error.exit_code
     assert "what to do about it" in (said.out if words else said.err)
     assert "Traceback" not in said.out + said.err
+
+
+def test_a_rule_that_cannot_be_judged_fails_the_gate_and_keeps_the_finished_work(
+    tiny, tmp_path, capsys
+):
+    folder = tmp_path / "run"
+    rule = ["--set", 'gate=["worst_group_accuracy(wine) >= 0"]']
+    code, said = said_by(capsys, "run", tiny.recipe, "--out", folder, *rule)
+    assert (code, "does not record group" in said) == (2, True)
+    assert record(folder)["status"] == "finished"
+    assert record(folder)["verdict"]["passed"] is False
+    assert "could not be judged" in (folder / "report.html").read_text()
+    others = tmp_path / "rules.txt"
+    others.write_text("accuracy(wine) >= 0\n")
+    code, said = said_by(capsys, "gate", folder, "--rules", others)
+    assert code == 0, said

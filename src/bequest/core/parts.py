@@ -109,12 +109,14 @@ class Requires:
     """What a method needs of its surroundings; checked before anything runs.
 
     optimizer: name of the only optimiser its mathematics holds for ("" for any).
+    plain: its mathematics allows neither momentum nor weight decay.
     validation: the learnt tasks must have a validation split.
     purposes: purposes at least one task of the step must have.
     least_tasks: how many tasks of the first purpose the step must have.
     """
 
     optimizer: str = ""
+    plain: bool = False
     validation: bool = False
     purposes: Sequence[str] = ("learn",)
     least_tasks: int = 1

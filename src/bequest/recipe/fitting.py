@@ -36,7 +36,7 @@ def fit_of(draft: Draft, method: Found[Method], at: Field) -> tuple[FitSettings,
     if merged is None:
         whose = f"the fit defaults of method `{method.use}` are wrong: "
         return FitSettings(), [replace(one, what=whose + one.what) for one in problems]
-    return merged, _optimizer(draft, method, at, merged)
+    return merged, [*_optimizer(draft, method, at, merged), *_plain(draft, method, at, merged)]
 
 
 def _laid(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,9 +65,27 @@ def _optimizer(draft: Draft, method: Found[Method], at: Field, fit: FitSettings)
         f"method `{method.use}` holds for {wanted} only, but the optimizer is {fit.optimizer.use}"
     )
     fix = f"write `optimizer: {{use: {wanted}}}`"
-    return [draft.locate(Problem(what, fix, _optimizer_at(draft, at)))]
+    return [draft.locate(Problem(what, fix, _written_at(draft, at, "use")))]
 
 
-def _optimizer_at(draft: Draft, at: Field) -> Field:
-    wanted = ("fit", "optimizer", "use")
+def _plain(draft: Draft, method: Found[Method], at: Field, fit: FitSettings) -> list[Problem]:
+    if not method.base or not method.base.requires.plain:
+        return []
+    chosen = fit.optimizer
+    given = {"momentum": chosen.momentum, "weight_decay": chosen.weight_decay}
+    return [
+        draft.locate(
+            Problem(
+                f"method `{method.use}` allows no {name.replace('_', ' ')}, but it is {value:g}",
+                f"write `{name}: 0`",
+                _written_at(draft, at, name),
+            )
+        )
+        for name, value in given.items()
+        if value
+    ]
+
+
+def _written_at(draft: Draft, at: Field, field: str) -> Field:
+    wanted = ("fit", "optimizer", field)
     return next((path for path in ((*at, *wanted), wanted) if path in draft.marks), (*at, "method"))

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bequest.core.progress import Progress
-    from bequest.measure.verdict import Verdict
     from bequest.recipe.plan import Plan
     from bequest.runner.preparing import Prepared
 
@@ -143,7 +142,7 @@ def _in_folder(
     folder.write({**record, "status": "running"})
     try:
         log.write("resumed" if before else "began", recipe=prepared.plan.digest)
-        verdict = _work(prepared, folder, progress, log)
+        matrix = _work(prepared, folder, progress, log)
     except BaseException as error:
         told = _told(error, folder)
         record |= {"status": "stopped", "reason": str(told)}
@@ -156,11 +155,20 @@ def _in_folder(
             raise
         raise told from error
     record["seconds"] += time.perf_counter() - began
-    folder.write({**record, "status": "finished", "verdict": verdict.to_json()})
-    log.write("finished", passed=verdict.passed)
+    verdict = _verdict(prepared.plan.gate, matrix)
+    folder.write({**record, "status": "finished", "verdict": verdict})
+    log.write("finished", passed=verdict["passed"])
 
 
-def _work(prepared: Prepared, folder: RunFolder, progress: Progress, log: Log) -> Verdict:
+def _verdict(rules: Sequence[str], matrix: Matrix) -> dict[str, Any]:
+    """The verdict as JSON. Rules that can't be judged fail the gate, but not the finished work."""
+    try:
+        return judge(rules, matrix).to_json()
+    except RequestError as error:
+        return {"passed": False, "rules": [], "error": str(error)}
+
+
+def _work(prepared: Prepared, folder: RunFolder, progress: Progress, log: Log) -> Matrix:
     for task in prepared.tasks.values():
         for note in task.notes:
             progress.note(f"{task.name}: {note}")
@@ -172,7 +180,7 @@ def _work(prepared: Prepared, folder: RunFolder, progress: Progress, log: Log) -
     matrix = Matrix(cells)
     write_json(folder.metrics_json, matrix.to_json())
     write_json(folder.path / EXHIBITS, exhibits(matrix, prepared.tasks))
-    return judge(plan.gate, matrix)
+    return matrix
 
 
 def _told(error: BaseException, folder: RunFolder) -> BaseException:

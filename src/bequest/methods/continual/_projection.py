@@ -41,7 +41,7 @@ class Projection(SequenceMethod):
     """Base of methods that project gradients off the subspaces that old tasks use."""
 
     fit_defaults: ClassVar[Mapping[str, Any]] = {"optimizer": {"use": "sgd", "lr": 0.01}}
-    requires: ClassVar[Requires] = Requires(optimizer="sgd", least_tasks=2)
+    requires: ClassVar[Requires] = Requires(optimizer="sgd", plain=True, least_tasks=2)
 
     threshold: float | tuple[float, ...] = Field(
         0.97, description="Share of a layer's energy to protect, in (0, 1]; one, or one per layer."
@@ -66,7 +66,6 @@ class Projection(SequenceMethod):
 
     def learn_tasks(self, bench: Bench) -> Iterator[Stage]:
         """A stage after each task; its model answers every task with the task's own weights."""
-        _plain_sgd(bench)
         learner = self.learner(bench, self.prepared(bench.model("student")))
         for task in bench.tasks("learn"):
             learner.learn(task)
@@ -211,18 +210,3 @@ class Remembering:
         """
         asked, kept = answering(self.model, name), self.memory.learnt.get(name)
         return Scaled(asked, kept.pairs) if kept and kept.pairs else asked
-
-
-def _plain_sgd(bench: Bench) -> None:
-    """Momentum and decay move weights along directions that the projection took out."""
-    chosen = bench.settings.optimizer
-    problems = [
-        Problem(f"must be 0 with projected gradients, but is {value:g}", field=field)
-        for field, value in (
-            (("fit", "optimizer", "momentum"), chosen.momentum),
-            (("fit", "optimizer", "weight_decay"), chosen.weight_decay),
-        )
-        if value
-    ]
-    if problems:
-        raise RequestError(problems)

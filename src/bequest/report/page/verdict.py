@@ -21,6 +21,9 @@ _HEAD = ("rule", "verdict", "against its limit", "value", "95 % interval", "why"
 def verdict(judged: Mapping[str, Any] | None) -> Html:
     """The section's content, from `verdict` in run.json."""
     rules = (judged or {}).get("rules", [])
+    if judged and judged.get("error"):
+        mark = stamp(False, "The gate could not be judged")
+        return join([tag("p", mark), tag("pre", judged["error"])])
     if judged is None or not rules:
         return tag("p", "The recipe has no rules, so nothing was judged.", class_="soft")
     passed = sum(rule["passed"] for rule in rules)

@@ -70,10 +70,12 @@ def told(matrix: Matrix) -> Iterator[RenderableType]:
     if few:
         yield _seeds_table(matrix)
     for index, row in _whole(matrix):
+        reasons: dict[str, list[str]] = {}
         for task in matrix.tasks:
             if not matrix.cells.seeds_of(index, task):
-                why = matrix.cells.why_absent(index, task)
-                yield Text(f"{row.title} on {task}: not measured, {why}", style="dim")
+                reasons.setdefault(matrix.cells.why_absent(index, task), []).append(task)
+        for why, tasks in reasons.items():
+            yield Text(f"{row.title} on {', '.join(tasks)}: not measured, {why}", style="dim")
 
 
 def sequences_table(matrix: Matrix) -> Table | None:

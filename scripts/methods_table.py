@@ -5,25 +5,42 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from pathlib import Path
 
-from bequest.core.find import find, known
+from bequest.core.find import class_name, find, known
+from bequest.recipe.names import recipe_names
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 BEGIN, END = "<!-- methods: begin -->", "<!-- methods: end -->"
 
 
 def table() -> str:
-    """One row a method, by family and name."""
-    rows = ["| method | family | what it does | source |", "|---|---|---|---|"]
+    """One row a method, by family and name, with the proofs it has."""
+    rows = [
+        "| method | family | what it does | status | golden | claim | recipe | source |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for entry in sorted(known("methods").values(), key=lambda entry: (entry.family, entry.name)):
         method = find("methods", entry.name)
-        kind = "" if method.status == "faithful" else f" ({method.status})"
+        proofs = " | ".join("✓" if there else "–" for there in proofs_of(entry.name))
         rows.append(
-            f"| `{entry.name}`{kind} | {entry.family} | {entry.summary} | {method.source} |"
+            f"| `{entry.name}` | {entry.family} | {entry.summary} | {method.status} | {proofs} "
+            f"| {method.source} |"
         )
     return "\n".join(rows)
+
+
+def proofs_of(name: str) -> tuple[bool, bool, bool]:
+    """Whether there are golden vectors, a claim that held under all seeds, and a recipe."""
+    tests = [path.read_text() for path in ROOT.glob("tests/golden/test_*.py")]
+    golden = (re.search(rf"\b{name}\b|\b{class_name(name)}\b", text) for text in tests)
+    evidence = ROOT / "evidence" / f"{name}.json"
+    held = evidence.exists() and bool(json.loads(evidence.read_text())["held"])
+    return any(golden), held, name in recipe_names()
 
 
 def with_table(text: str) -> str:

@@ -18,6 +18,7 @@ from bequest.lazy import torch
 
 SLACK = 1.25
 SHORT = {
+    "continual": {"rounds": 2, "epochs": 1},
     "journal": {"rounds": 2, "overrides": ["fit.epochs=1"], "width": 256},
     "matrix": {"rounds": 3},
     "overhead": {"rounds": 8, "steps": {128: 300, 1024: 300}},

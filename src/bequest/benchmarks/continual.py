@@ -52,8 +52,7 @@ def bench(rounds: int = 5, epochs: int = EPOCHS) -> dict[str, Any]:
         "kept": all(row.get("times_avalanche", LEAST[row["method"]]) >= LEAST[row["method"]]
                     and "void" not in row for row in rows),
         "rows": rows,
-        "avalanche": _avalanche.version() or "not installed",
-        "machine": machine(),
+        "machine": machine() | {"avalanche": _avalanche.version() or "not installed"},
     }  # fmt: skip
 
 

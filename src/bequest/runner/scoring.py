@@ -21,7 +21,7 @@ SCORE_BATCH = 512
 
 def score_stage(stage: Stage, tasks: Mapping[str, Task], journal: Journal) -> dict[str, Any]:
     """The cells of a stage, why others are absent, and the size of its model."""
-    cells, absent = {}, {}
+    asked, absent = {}, {}
     for name, task in tasks.items():
         if stage.on is not None and name not in stage.on:
             absent[name] = "the stage is not scored on this task"
@@ -29,11 +29,10 @@ def score_stage(stage: Stage, tasks: Mapping[str, Task], journal: Journal) -> di
             absent[name] = f"the model does not answer `{task.asks}`"
         else:
             try:
-                model = _for_task(stage.model, name)
+                asked[name] = _for_task(stage.model, name)
             except NotLearned as reason:
                 absent[name] = str(reason)
-                continue
-            cells[name] = _score(stage, model, task, journal)
+    cells = _scored(stage, asked, tasks, journal)
     return {"cells": cells, "absent": absent, "costs": parameter_cost(stage.model)}
 
 
@@ -42,17 +41,20 @@ def _for_task(model: Model, name: str) -> Model:
     return chosen
 
 
-def _score(stage: Stage, model: Model, task: Task, journal: Journal) -> dict[str, Any]:
+def _scored(
+    stage: Stage, asked: Mapping[str, Model], tasks: Mapping[str, Task], journal: Journal
+) -> dict[str, Any]:
+    """What is recorded of each task: one entry for the stage, as answers are cheap to ask again."""
     weights = fingerprint({"model": stage.model.module})
-    went_in = {"weights": weights, "task": task.fingerprint}
-    entry = journal.entry("score", f"{stage.name}-{task.name}", went_in)
+    prints = {f"task {name}": tasks[name].fingerprint for name in asked}
+    entry = journal.entry("score", stage.name, {"weights": weights, **prints})
     try:
-        record: dict[str, Any] = entry.result()
+        cells: dict[str, Any] = entry.result()
     except LookupError:
         with seeded(entry.seed):
-            record = _recorded(model, task)
-        entry.commit(record)
-    return record
+            cells = {name: _recorded(model, tasks[name]) for name, model in asked.items()}
+        entry.commit(cells)
+    return cells
 
 
 def _recorded(model: Model, task: Task) -> dict[str, Any]:

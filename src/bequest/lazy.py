@@ -26,6 +26,7 @@ class _Lazy:
         return f"<lazy {self.__name__}>"
 
 
+numpy = _Lazy("numpy")
 torch = _Lazy("torch")
 functional = _Lazy("torch.nn.functional")
 safetensors_torch = _Lazy("safetensors.torch")

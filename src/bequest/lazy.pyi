@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as numpy
 import torch as torch
 import torch.nn.functional
 

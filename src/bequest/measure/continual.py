@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from bequest.lazy import numpy as np
 from bequest.measure.missing import Scores, matrix, vector
 
 if TYPE_CHECKING:

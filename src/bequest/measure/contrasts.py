@@ -5,9 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bequest.core.errors import Problem, RequestError, did_you_mean
+from bequest.lazy import numpy as np
 from bequest.measure.flips import gain_entropy
 from bequest.measure.metric import Columns, Metric, mean_metric
 from bequest.measure.metrics import COSTS, SCORES

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bequest.core.errors import Problem, RequestError
+from bequest.lazy import numpy as np
 from bequest.measure.missing import Scores, check, floats, matrix
 
 if TYPE_CHECKING:

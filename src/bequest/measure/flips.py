@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from bequest.lazy import numpy as np
 from bequest.measure.metric import Columns, Metric
 
 if TYPE_CHECKING:

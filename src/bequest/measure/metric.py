@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
+from bequest.lazy import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

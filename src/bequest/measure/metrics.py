@@ -5,8 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from bequest.lazy import numpy as np
 from bequest.measure.metric import Columns, Metric, mean_metric, metric
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bequest.core.errors import Problem, RequestError
+from bequest.lazy import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from typing import TypeAlias
 
-Scores = NDArray[Any]
+    from numpy.typing import ArrayLike, NDArray
+
+Scores: TypeAlias = "NDArray[Any]"
 Needed = Callable[..., Any]  # of open grids of indices and the last index, counted from zero
 
 

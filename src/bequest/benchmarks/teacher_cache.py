@@ -116,7 +116,7 @@ def _at_hand(teacher: Any, samples: Rows, bench: Bench) -> Loss:
     # The same soft targets for every batch: not what one would train on, but all of the cost
     # that two terms have and no cache can take away.
     with torch.no_grad():
-        soft = teacher.logits(next(samples.in_order(BATCH)).inputs)
+        soft = teacher.logits(samples.batch(torch.arange(BATCH)).inputs)
 
     def loss(model: Any, batch: Batch, rng: Any) -> Mapping[str, Any]:
         return METHOD.terms(model.logits(batch.inputs), soft[: len(batch.ids)], batch.targets)

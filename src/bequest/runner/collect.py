@@ -8,6 +8,7 @@ from bequest.core.errors import RunError
 from bequest.core.outcomes import Outcomes
 from bequest.measure.rows import Row
 from bequest.measure.table import Cells
+from bequest.runner.transcripts import unpacked
 from bequest.store.files import atomic
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def _outcomes(cell: Mapping[str, Any], labels: tuple[str, ...]) -> Outcomes:
         group=None if group is None else np.array(group),
         draw=cell["draw"],
         labels=labels,
+        transcript=None if cell["transcript"] is None else unpacked(cell["transcript"]),
     )
 
 

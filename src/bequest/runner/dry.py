@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from bequest.runner.models import parameter_cost
 from bequest.runner.work import planned_steps
 
 if TYPE_CHECKING:
@@ -79,8 +78,5 @@ def dry_run(prepared: Prepared) -> Estimate:
 
 def _models_on_disk(prepared: Prepared) -> int:
     plan = prepared.plan
-    size = {
-        name: parameter_cost(prepared.build(name, plan.seeds[0]))["bytes"] for name in plan.models
-    }
-    largest = max(size.values())
-    return int(len(plan.seeds) * len(plan.steps) * largest + CHECKPOINT_TO_WEIGHTS * largest)
+    largest = max(facts.bytes for facts in prepared.facts.values())
+    return len(plan.seeds) * len(plan.steps) * largest + CHECKPOINT_TO_WEIGHTS * largest

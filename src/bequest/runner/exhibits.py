@@ -12,6 +12,7 @@ import numpy as np
 
 from bequest.core.live import Showing
 from bequest.measure.rows import GIVEN, MAIN
+from bequest.runner.transcripts import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,6 +70,7 @@ def exhibits(matrix: Matrix, tasks: Mapping[str, Task]) -> dict[str, Any]:
         "flips": [_named(place, tasks) for place in flips],
         "mistakes": [_named(place, tasks) for place in mistakes],
         "samples": {task: _shown(tasks[task], ids) for task, ids in shelf.ids().items()},
+        "transcripts": chosen(matrix, tasks),
     }
 
 

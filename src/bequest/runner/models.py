@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bequest.build.heads import head_names, with_heads
 from bequest.build.model import own_labels
+from bequest.core.errors import StoreError
 from bequest.store.files import read_json, write_json
 from bequest.store.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
+
+    import torch
 
     from bequest.core.live import Model
     from bequest.runner.preparing import Prepared
@@ -32,20 +34,32 @@ def save_model(folder: Path, model: Model, origin: str, prepared: Prepared) -> N
         "labels": list(own_labels(model)),
         "heads": list(head_names(model)),
     }
-    save_tensors(folder / "model.safetensors", model.module.state_dict())
+    save_weights(model.module, folder / "model.safetensors")
     write_json(folder / "model.json", description)
 
 
 def load_weights(model: Model, folder: Path) -> Model:
     """The model that `save_model` wrote, from one that was built alike."""
     model = with_heads(model, read_json(folder / "model.json")["heads"])
-    model.module.load_state_dict(load_tensors(folder / "model.safetensors"))
+    fill(model.module, folder / "model.safetensors")
     return model
 
 
-def save_pack(path: Path, tensors: Mapping[str, Any]) -> None:
-    """Write what a stage delivers beside its model."""
-    save_tensors(path, tensors)
+def save_weights(module: torch.nn.Module, path: Path) -> None:
+    """Write all that a module holds, for `fill` to read."""
+    save_tensors(path, module.state_dict())
+
+
+def fill(module: torch.nn.Module, path: Path) -> None:
+    """Read all that a module holds from a file, tensor by tensor.
+
+    Raises:
+        StoreError: the file is missing, damaged, or another module's.
+    """
+    places = module.state_dict()
+    found = load_tensors(path, places)
+    if odd := sorted(found.keys() ^ places.keys()):
+        raise StoreError(f"{path} is another model's: it differs in {', '.join(odd[:5])}")
 
 
 def parameter_cost(model: Model) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,11 @@ from bequest.lazy import torch
 from bequest.measure.rules import check_rules
 from bequest.recipe.check import check
 from bequest.recipe.reading import read
+from bequest.runner.facts import look_at
 from bequest.runner.heads import heads_problems
+from bequest.runner.moments import moments_problems
 from bequest.store.journal import derive
+from bequest.store.processes import ALONE
 from bequest.transfer.randomness import seeded
 
 if TYPE_CHECKING:
@@ -26,15 +28,21 @@ if TYPE_CHECKING:
     from bequest.core.parts import TaskSpec
     from bequest.recipe.draft import Draft
     from bequest.recipe.plan import Plan
+    from bequest.runner.facts import Facts
+    from bequest.store.processes import Processes
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A checked request with its data loaded; models are built per seed."""
+    """A checked request with its data loaded; models are built per seed.
+
+    facts: of every input model.
+    """
 
     plan: Plan
     tasks: Mapping[str, Task]
     device: torch.device
+    facts: Mapping[str, Facts]
 
     def build(self, name: str, seed: int) -> Model:
         """The input model called `name` as it is under `seed`, on the device.
@@ -66,25 +74,29 @@ def inspect(
     return draft, plan
 
 
-def prepare(draft: Draft, plan: Plan, device: str = "auto") -> Prepared:
+def prepare(
+    draft: Draft, plan: Plan, device: str = "auto", processes: Processes = ALONE
+) -> Prepared:
     """Load every task and build every model once, so that what can't be had is known now.
 
     Raises:
         RequestError: with every part that can't be had, at its place in the recipe.
     """
-    chosen = choose_device(device)
+    chosen = processes.device or choose_device(device)
     tasks: dict[str, Task] = {}
     problems = []
     for name, spec in plan.tasks.items():
         problems += _attempt(partial(_load, tasks, name, spec), ("tasks", name))
     if not problems:
         problems = [*_same_labels(plan, tasks), *_splits(plan, tasks)]
-    prepared = Prepared(plan, tasks, chosen)
+        problems += moments_problems(draft, plan, tasks)
+    facts: dict[str, Facts] = {}
+    prepared = Prepared(plan, tasks, chosen, facts)
     if not problems:
         for name in plan.models:
-            problems += _attempt(partial(prepared.build, name, plan.seeds[0]), ("models", name))
+            problems += _attempt(partial(_look, prepared, name, facts), ("models", name))
     if not problems:
-        problems = [*heads_problems(plan, lambda name: prepared.build(name, plan.seeds[0]))]
+        problems = [*heads_problems(plan, facts)]
     if problems:
         raise RequestError([draft.locate(problem) for problem in problems])
     return prepared
@@ -96,9 +108,6 @@ def choose_device(name: str) -> torch.device:
     Raises:
         RequestError: torch knows no such device, or this machine has none.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        what = "this process is one of several, and a fit over several is not supported yet"
-        raise RequestError(Problem(what, "start bequest without a launcher"))
     if name == "auto":
         if torch.accelerator.is_available():
             return torch.accelerator.current_accelerator() or torch.device("cpu")
@@ -117,6 +126,13 @@ def _gate_problems(plan: Plan) -> list[Problem]:
     asks = {part: plan.tasks[name].asks for part, name in plan.entries.items()}
     stages = {step.name for step in plan.steps} | {step.line for step in plan.steps}
     return check_rules(plan.gate, asks, [*stages, *plan.models])
+
+
+def _look(prepared: Prepared, name: str, facts: dict[str, Facts]) -> None:
+    plan = prepared.plan
+    batch = max(step.fit.batch_size for step in plan.steps)
+    shape = next(iter(prepared.tasks.values())).shape
+    facts[name] = look_at(prepared.build(name, plan.seeds[0]), (batch, *shape))
 
 
 def _load(tasks: dict[str, Task], name: str, spec: TaskSpec) -> None:

@@ -10,11 +10,11 @@ from bequest.runner.models import load_weights, save_model
 from bequest.transfer.bench import freeze
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from bequest.core.live import Model
-    from bequest.recipe.plan import PlannedStep
+    from bequest.recipe.plan import Plan, PlannedStep
     from bequest.runner.preparing import Prepared
     from bequest.store.folder import RunFolder
 
@@ -36,14 +36,12 @@ class Roster:
 
     def __init__(self, prepared: Prepared, folder: RunFolder, seed: int) -> None:
         self._prepared, self._folder, self._seed = prepared, folder, seed
-        self._held = {
-            name: Held(prepared.build(name, seed), name, row)
-            for row, name in enumerate(prepared.plan.models)
-        }
+        self._held: dict[str, Held] = {}
+        self._wanted = set(_references(prepared.plan))
 
     def given(self) -> dict[str, Held]:
         """The input models."""
-        return {name: held for name, held in self._held.items() if "." not in name}
+        return {name: self._named(name) for name in self._prepared.plan.models}
 
     def fill(self, step: PlannedStep) -> dict[str, Held | list[Held]]:
         """The models of a step's roles: copies, so that what later steps refer to stays as it is.
@@ -59,6 +57,8 @@ class Roster:
 
     def deliver(self, step: PlannedStep, filled: Mapping[str, Held | list[Held]]) -> None:
         """Write what a step made of its roles."""
+        if not self._folder.processes.first:
+            return
         for role, held in filled.items():
             if learns(step, role) and not isinstance(held, list):
                 save_model(self._place(step, role), held.model, held.origin, self._prepared)
@@ -67,29 +67,42 @@ class Roster:
         """Make what a finished step delivered available to later ones, as it was written.
 
         A run that was never killed reads it back too, so that both go on with the same models.
-        row: index of the last row of the step.
+        What no later step asks for stays on disk. row: index of the last row of the step.
         """
         for role, name in step.models.items():
-            if isinstance(name, tuple):
+            if isinstance(name, tuple) or f"{step.name}.{role}" not in self._wanted:
                 continue
-            held = self._held[name]
+            held = self._named(name)
             if learns(step, role):
-                model = self._prepared.build(held.origin, self._seed)
-                model = load_weights(model, self._place(step, role))
+                model = load_weights(self.fresh(held.origin), self._place(step, role))
                 held = Held(model, held.origin, row)
             self._held[f"{step.name}.{role}"] = held
 
     def fresh(self, origin: str) -> Model:
         """The input model `origin` as it was given, in a copy of its own."""
-        return self._prepared.build(origin, self._seed)
+        return copy.deepcopy(self._named(origin).model)
+
+    def _named(self, name: str) -> Held:
+        """A model by name; an input model is built when it is first asked for, and kept."""
+        if name not in self._held:
+            row = list(self._prepared.plan.models).index(name)
+            self._held[name] = Held(self._prepared.build(name, self._seed), name, row)
+        return self._held[name]
 
     def _copy(self, step: PlannedStep, role: str, name: str) -> Held:
-        held = self._held[name]
+        held = self._named(name)
         model = copy.deepcopy(held.model)
         return Held(model if learns(step, role) else freeze(model), held.origin, held.row)
 
     def _place(self, step: PlannedStep, role: str) -> Path:
         return self._folder.model(step.name, role, self._seed)
+
+
+def _references(plan: Plan) -> Iterator[str]:
+    """What steps call their models."""
+    for step in plan.steps:
+        for names in step.models.values():
+            yield from [names] if isinstance(names, str) else names
 
 
 def learns(step: PlannedStep, role: str) -> bool:

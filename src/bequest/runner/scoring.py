@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bequest.build.heads import NotLearned
 from bequest.runner.models import parameter_cost
+from bequest.runner.transcripts import packed
 from bequest.transfer.randomness import seeded
 from bequest.transfer.state import fingerprint
 
@@ -48,13 +49,13 @@ def _scored(
     weights = fingerprint({"model": stage.model.module})
     prints = {f"task {name}": tasks[name].fingerprint for name in asked}
     entry = journal.entry("score", stage.name, {"weights": weights, **prints})
-    try:
-        cells: dict[str, Any] = entry.result()
-    except LookupError:
+
+    def cells() -> dict[str, Any]:
         with seeded(entry.seed):
-            cells = {name: _recorded(model, tasks[name]) for name, model in asked.items()}
-        entry.commit(cells)
-    return cells
+            return {name: _recorded(model, tasks[name]) for name, model in asked.items()}
+
+    scored: dict[str, Any] = entry.made_once(cells)
+    return scored
 
 
 def _recorded(model: Model, task: Task) -> dict[str, Any]:
@@ -65,4 +66,5 @@ def _recorded(model: Model, task: Task) -> dict[str, Any]:
         "unit": found.unit,
         "group": None if found.group is None else list(map(str, found.group)),
         "draw": found.draw,
+        "transcript": None if found.transcript is None else packed(found.transcript),
     }

@@ -25,22 +25,26 @@ from bequest.recipe.plan import differences
 from bequest.report.page import EXHIBITS, PAGE, write_page
 from bequest.runner.collect import collect, write_curves
 from bequest.runner.exhibits import exhibits
+from bequest.runner.jobs import spread
 from bequest.runner.preparing import inspect, prepare
 from bequest.runner.result import Run
 from bequest.runner.threads import fitting_threads
+from bequest.runner.transcripts import write_transcripts
 from bequest.runner.unexpected import in_a_line, trace
 from bequest.runner.work import Work, versions
 from bequest.store.files import write_json
 from bequest.store.folder import RunFolder, latest_folder, new_folder
 from bequest.store.log import Log
-from bequest.transfer.randomness import kept
+from bequest.store.processes import launched
+from bequest.transfer.randomness import deterministic, kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from bequest.core.progress import Progress
     from bequest.recipe.plan import Plan
     from bequest.runner.preparing import Prepared
+    from bequest.store.processes import Processes
 
 RUNS = "runs"
 
@@ -61,6 +65,7 @@ def run(
     seeds: Sequence[int] | None = None,
     device: str = "auto",
     overrides: Sequence[str] = (),
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> Run:
     """Carry out a recipe: every stage measured, one matrix, one verdict.
@@ -71,6 +76,8 @@ def run(
     seeds: take these instead of the recipe's.
     device: auto, cpu, cuda, cuda:1, mps.
     overrides: like `--set`: "method.temperature=2".
+    jobs: seeds to work on at the same time, each in a process of its own; the bits are the same.
+        A script that asks for it needs `if __name__ == "__main__":`, as each imports it again.
 
     Raises:
         RequestError: something is wrong with the request; nothing was written.
@@ -79,19 +86,31 @@ def run(
     if seeds is not None:
         overrides = [*overrides, f"seeds={list(seeds)}"]
     draft, plan = inspect(recipe, overrides)
-    folder = RunFolder(_place(plan, out, resume=resume))
+    processes = launched(device)
+    if jobs > 1 and processes.count > 1:
+        fix = "leave --jobs out, or start bequest without a launcher"
+        raise RequestError(Problem("a launcher has started several processes already", fix))
+    place = processes.told(str(_place(plan, out, resume=resume)))
+    folder = RunFolder(Path(place), processes)
     folder.refuse_if_busy()
     if _before(folder, plan, resume=resume).get("status") != "finished":
-        with _deterministic(), kept():
-            prepared = prepare(draft, plan, device)
+        with deterministic(), kept():
+            prepared = prepare(draft, plan, device, processes)
             with fitting_threads(prepared), folder:
                 before = _before(folder, plan, resume=resume)  # another process came between?
+                processes.wait()  # from here on the first one writes
                 if before.get("status") != "finished":
-                    _in_folder(prepared, folder, before, progress or Silent())
+                    shown = progress if processes.first and progress else Silent()
+                    _in_folder(prepared, folder, before, shown, jobs)
+    with processes.in_turn():
+        _tidy(folder)
+    return Run(folder.path)
+
+
+def _tidy(folder: RunFolder) -> None:
     folder.drop_journal()
     if not (folder.path / PAGE).exists():
         write_page(folder.path)
-    return Run(folder.path)
 
 
 def _place(plan: Plan, out: str | Path | None, *, resume: bool) -> Path:
@@ -133,15 +152,21 @@ def _before(folder: RunFolder, plan: Plan, *, resume: bool) -> dict[str, Any]:
 
 
 def _in_folder(
-    prepared: Prepared, folder: RunFolder, before: Mapping[str, Any], progress: Progress
+    prepared: Prepared,
+    folder: RunFolder,
+    before: Mapping[str, Any],
+    progress: Progress,
+    jobs: int,
 ) -> None:
-    log = Log(folder.log)
-    record = _record(prepared) | {"seconds": before.get("seconds", 0.0)}
+    log = Log(folder.log, writes=folder.processes.first)
+    record = _record(prepared, folder.processes) | {"seconds": before.get("seconds", 0.0)}
     _compare_surroundings(before, record, progress)
     began = time.perf_counter()
     folder.write({**record, "status": "running"})
     try:
         log.write("resumed" if before else "began", recipe=prepared.plan.digest)
+        if min(jobs, len(prepared.plan.seeds)) > 1:
+            spread(prepared, folder, jobs, progress, log)
         matrix = _work(prepared, folder, progress, log)
     except BaseException as error:
         told = _told(error, folder)
@@ -174,12 +199,13 @@ def _work(prepared: Prepared, folder: RunFolder, progress: Progress, log: Log) -
             progress.note(f"{task.name}: {note}")
     plan = prepared.plan
     rows = {seed: Work(prepared, folder, seed, progress, log).run() for seed in plan.seeds}
-    cells = collect(rows, prepared)
-    parquet.write(cells, folder.outcomes)
-    write_curves(rows, folder.curves)
-    matrix = Matrix(cells)
-    write_json(folder.metrics_json, matrix.to_json())
-    write_json(folder.path / EXHIBITS, exhibits(matrix, prepared.tasks))
+    matrix = Matrix(collect(rows, prepared))
+    if folder.processes.first:
+        parquet.write(matrix.cells, folder.outcomes)
+        write_curves(rows, folder.curves)
+        write_transcripts(matrix, prepared.tasks, folder.transcripts)
+        write_json(folder.metrics_json, matrix.to_json())
+        write_json(folder.path / EXHIBITS, exhibits(matrix, prepared.tasks))
     return matrix
 
 
@@ -204,7 +230,7 @@ def _compare_surroundings(
         progress.note(f"begun on another machine ({'; '.join(changed)}): the bits may differ")
 
 
-def _record(prepared: Prepared) -> dict[str, Any]:
+def _record(prepared: Prepared, processes: Processes) -> dict[str, Any]:
     plan = prepared.plan
     return {
         "name": plan.name,
@@ -218,6 +244,7 @@ def _record(prepared: Prepared) -> dict[str, Any]:
             "python": platform.python_version(),
             "processor": platform.machine(),
             "threads": torch.get_num_threads(),
+            "processes": processes.count,
             "device": str(prepared.device),
         },
         "tasks": {
@@ -232,14 +259,3 @@ def _record(prepared: Prepared) -> dict[str, Any]:
             for name, task in prepared.tasks.items()
         },
     }
-
-
-@contextlib.contextmanager
-def _deterministic() -> Iterator[None]:
-    before = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=warn_only)

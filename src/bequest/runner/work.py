@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import inspect
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,11 @@ from bequest.core.find import known
 from bequest.core.parts import Method
 from bequest.core.stage import Stage
 from bequest.lazy import torch
-from bequest.measure.rows import GIVEN, MAIN
-from bequest.runner.models import save_pack
+from bequest.measure.rows import CHECKPOINT, GIVEN, MAIN
 from bequest.runner.roster import Held, Roster
 from bequest.runner.scoring import score_stage
 from bequest.store.journal import Journal
+from bequest.store.tensors import save_tensors
 from bequest.transfer.bench import Bench
 from bequest.transfer.randomness import seeded
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from bequest.store.folder import RunFolder
     from bequest.store.log import Log
     from bequest.transfer.fit import Fitted
+
+WITHIN = "within"
+_NOBODY: Mapping[str, str] = {}
 
 
 class Work:
@@ -49,16 +52,17 @@ class Work:
         self._rows: list[dict[str, Any]] = []
         self._settings = versions() | sources_of_parts(prepared.plan)
         self._made_by = {step.name: source_of(step.method) for step in self._steps}
+        self._warned = False
 
     def run(self) -> list[dict[str, Any]]:
         """Do what is left to do; gives a record of every row, in order."""
-        outer = Journal(self._folder.journal(self._seed), (self._seed, -1), self._settings)
+        outer = self._journal(self._folder.journal(self._seed), -1)
         data = data_digest(self._tasks)
         for number, step in enumerate([None, *self._steps]):
             name = step.name if step else GIVEN
             made_by = self._made_by[step.name] if step else {}
             folder = self._folder.journal(self._seed) / name
-            journal = Journal(folder, (self._seed, number), self._settings | made_by)
+            journal = self._journal(folder, number, made_by)
             entry = outer.entry("step", name, {"tasks": data, **made_by})
             try:
                 done = entry.result()
@@ -68,6 +72,8 @@ class Work:
                 # A method may draw from the global generators between its entries.
                 with seeded(journal.seed_of("")):
                     done = list(self._step(step, journal) if step else self._given(journal))
+                # All that was made is there now, and nobody asks any more whether the entry is.
+                self._folder.processes.wait()
                 entry.commit(done)
                 self._progress.end()
             self._rows += done
@@ -86,14 +92,15 @@ class Work:
     def _step(self, step: PlannedStep, journal: Journal) -> Iterator[dict[str, Any]]:
         filled = self._roster.fill(step)
         bench = self._bench(step, filled, journal)
-        before = _Before(filled, len(self._rows))
+        before, within = _Before(filled, len(self._rows)), self._within(step, journal)
         counted = 0
         for stage in step.method.transfer(bench):
-            fits, counted = bench.fits[counted:], len(bench.fits)
+            # What was trained up to here is told by the stage that ends it.
+            fits = [] if _is_moment(stage) else bench.fits[counted:]
+            counted += len(fits)
             place: dict[str, Any] = {"step": step.name, **before.take(stage)}
-            scored = score_stage(stage, self._tasks, journal)
-            for name, tensors in stage.deliver.items():
-                save_pack(self._folder.pack(step.name, self._seed, name), tensors)
+            scored = score_stage(stage, self._tasks, within if _is_moment(stage) else journal)
+            self._keep_packs(step, stage)
             yield {
                 **_about(_on_line(stage, step.line)),
                 **place,
@@ -102,6 +109,23 @@ class Work:
                 "costs": {**_spent(fits), **scored["costs"]},
             }
         self._roster.deliver(step, filled)
+
+    def _keep_packs(self, step: PlannedStep, stage: Stage) -> None:
+        if self._folder.processes.first:
+            for name, tensors in stage.deliver.items():
+                save_tensors(self._folder.pack(step.name, self._seed, name), tensors)
+
+    def _within(self, step: PlannedStep, journal: Journal) -> Journal:
+        """The journal of moments, apart so that looking more often changes nothing in what follows.
+
+        Random numbers of an entry derive from its place among the others.
+        """
+        made_by = self._made_by[step.name]
+        return self._journal(journal.folder / WITHIN, journal.seed_of(WITHIN), made_by)
+
+    def _journal(self, folder: Path, number: int, made_by: Mapping[str, str] = _NOBODY) -> Journal:
+        settings, processes = {**self._settings, **made_by}, self._folder.processes
+        return Journal(folder, (self._seed, number), settings, processes=processes)
 
     def _bench(
         self, step: PlannedStep, filled: Mapping[str, Held | list[Held]], journal: Journal
@@ -119,11 +143,22 @@ class Work:
             seed=self._seed,
             device=self._device,
             progress=self._advance,
+            notice=partial(self._notice, step.name),
         )
 
     def _advance(self, step: int, steps: int, values: Mapping[str, float]) -> None:
         self._progress.advance(step, steps, values)
         self._log.write("fit", step=step, steps=steps, **values)
+
+    def _notice(self, step: str, at: int, found: Mapping[str, Any]) -> None:
+        self._log.write("health", step=step, seed=self._seed, at=at, **found)
+        if "training" in found and not self._warned:
+            self._warned = True
+            names = ", ".join(found["training"])
+            self._progress.note(
+                f"{step}: {names} should be frozen, but was in training mode when the loss asked; "
+                f"see `bequest doctor {self._folder.path}`"
+            )
 
 
 class _Before:
@@ -140,9 +175,15 @@ class _Before:
         held = self._filled.get(stage.of)
         start = held.row if isinstance(held, Held) else None
         after = self._latest.get(line, start)
-        self._latest[line] = self._next
+        if not _is_moment(stage):
+            self._latest[line] = self._next
         self._next += 1
         return {"of": origin, "after": after}
+
+
+def _is_moment(stage: Stage) -> bool:
+    """Whether the stage lies within the learning of a task, rather than at its end."""
+    return CHECKPOINT in stage.at
 
 
 def _origin(filled: Mapping[str, Held | list[Held]], role: str) -> str:

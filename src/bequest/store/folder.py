@@ -8,16 +8,34 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from bequest.core.errors import Problem, RequestError, RunBusy
+from bequest.core.errors import Problem, RequestError, RunBusy, RunError
 from bequest.store.files import explain, read_json, write_json
+from bequest.store.processes import ALONE
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from bequest.store.processes import Processes
+
 
 _LOCK = ".lock"
 _FIRST = {_LOCK, ".run.json.tmp"}
+
+
+class Lock:
+    """An open lock file that goes along to a process that is started with it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __getstate__(self) -> Any:
+        from multiprocessing.reduction import DupFd  # seldom needed, and slow to import
+
+        return DupFd(self.descriptor)
+
+    def __setstate__(self, duplicate: Any) -> None:
+        self.descriptor = duplicate.detach()
 
 
 class RunFolder:
@@ -25,17 +43,31 @@ class RunFolder:
 
     Used as a context manager it is claimed for writing: the lock ends with the process, even when
     that is killed, so nothing stale is ever left behind.
+
+    processes: who works on the run; the first of them claims the folder and writes.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, processes: Processes = ALONE) -> None:
+        self.path, self.processes = path, processes
         self._lock: int | None = None
 
     run_json = property(lambda self: self.path / "run.json")
     metrics_json = property(lambda self: self.path / "metrics.json")
     outcomes = property(lambda self: self.path / "outcomes.parquet")
     curves = property(lambda self: self.path / "curves.parquet")
+    transcripts = property(lambda self: self.path / "transcripts.parquet")
     log = property(lambda self: self.path / "log.jsonl")
+
+    @property
+    def lock(self) -> Lock:
+        """The claim as an argument of a process that is to keep it too, for as long as it lives.
+
+        Raises:
+            RunError: the folder is not claimed.
+        """
+        if self._lock is None:
+            raise RunError(f"{self.path} is not claimed")
+        return Lock(self._lock)
 
     def journal(self, seed: int) -> Path:
         """Where the entries of a seed lie, those of each step in a folder of its own."""
@@ -51,7 +83,8 @@ class RunFolder:
 
     def drop_journal(self) -> None:
         """Delete the journal of a finished run: everything in it stands elsewhere."""
-        shutil.rmtree(self.path / "journal", ignore_errors=True)
+        if self.processes.first:
+            shutil.rmtree(self.path / "journal", ignore_errors=True)
 
     def exists(self) -> bool:
         """Whether a run was begun here."""
@@ -67,6 +100,8 @@ class RunFolder:
         Raises:
             RunBusy: one is.
         """
+        if not self.processes.first:
+            return
         try:
             lock = os.open(self.path / _LOCK, os.O_RDONLY)
         except OSError:  # never claimed
@@ -93,9 +128,12 @@ class RunFolder:
 
     def write(self, record: dict[str, Any]) -> None:
         """Replace run.json."""
-        write_json(self.run_json, record)
+        if self.processes.first:
+            write_json(self.run_json, record)
 
     def __enter__(self) -> RunFolder:
+        if not self.processes.first:
+            return self
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)

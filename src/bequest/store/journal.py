@@ -18,11 +18,25 @@ from typing import TYPE_CHECKING, Any
 
 from bequest.core.errors import ReplayDiverged, StoreError
 from bequest.store.files import read_sealed, write_sealed
-from bequest.store.tensors import flatten, load_noted, load_tensors, save_tensors, unflatten
+from bequest.store.processes import ALONE
+from bequest.store.tensors import (
+    flatten,
+    load_noted,
+    load_tensors,
+    matched,
+    save_tensors,
+    unflatten,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    import torch
+
+    from bequest.store.processes import Processes
+
+_NOWHERE: Mapping[str, Any] = {}
 
 
 def derive(*parts: str | int) -> int:
@@ -38,6 +52,7 @@ class Journal:
     position: what random numbers derive from, (seed, number of the step).
     settings: what every entry of the step depends on: versions, the method's source and fields.
     committed: called with an entry's name after it has been written.
+    processes: who works on the run; only the first of them writes.
     """
 
     def __init__(
@@ -46,10 +61,12 @@ class Journal:
         position: tuple[int, int],
         settings: Mapping[str, str],
         committed: Callable[[str], None] = lambda name: None,
+        processes: Processes = ALONE,
     ) -> None:
         self.folder = folder
         self._position = position
         self._settings = settings
+        self.processes = processes
         self._committed = committed
         self._number = 0
 
@@ -60,7 +77,7 @@ class Journal:
         stem = f"{number:04d}-{kind}-{_slug(name)}"
         inputs = {"kind": kind, "name": name, **self._settings, **went_in}
         seed = derive(*self._position, number)
-        return Entry(self.folder, stem, seed, inputs, self._committed)
+        return Entry(self.folder, stem, seed, inputs, self._committed, self.processes)
 
     def seed_of(self, name: str) -> int:
         """A seed for random numbers that a method draws under `name`."""
@@ -68,7 +85,8 @@ class Journal:
 
     def forget(self) -> None:
         """Drop every entry: the step is finished and has delivered what it keeps."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.processes.first:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -80,9 +98,13 @@ class Entry:
     seed: int
     inputs: Mapping[str, str]
     committed: Callable[[str], None]
+    processes: Processes
 
-    def result(self) -> Any:
+    def result(self, into: Mapping[str, Any] = _NOWHERE) -> Any:
         """What the finished entry holds; raises LookupError if it isn't finished.
+
+        into: tensors that are filled with those at the same places, such as {"modules": {name:
+            tensor}}; so a large model is not held twice.
 
         Raises:
             ReplayDiverged: it was finished with other inputs.
@@ -90,17 +112,22 @@ class Entry:
         """
         path = self._path("json")
         if not path.exists():
-            self._refuse_other_work()
+            if self.processes.first:  # which may be ahead of the others
+                self._refuse_other_work()
             raise LookupError(self.stem)
         with self.redone_without():
             record = read_sealed(path)
             self._verify(record["inputs"])
-            has_tensors = record["tensors"]
-            tensors = load_tensors(self._path("safetensors")) if has_tensors else {}
-        return unflatten(record["result"], tensors)
+            skeleton, tensors = record["result"], {}
+            if record["tensors"]:
+                places = matched(skeleton, into)
+                tensors = load_tensors(self._path("safetensors"), places)
+        return unflatten(skeleton, tensors)
 
     def commit(self, result: Any) -> None:
         """Write the result; from now on the entry is finished, and its checkpoint is dropped."""
+        if not self.processes.first:
+            return
         skeleton, tensors = flatten(result)
         if tensors:
             save_tensors(self._path("safetensors"), tensors)
@@ -109,14 +136,30 @@ class Entry:
         self._path("checkpoint").unlink(missing_ok=True)
         self.committed(self.stem)
 
+    def made_once(self, make: Callable[[], Any]) -> Any:
+        """The result, made and written by the first process if it isn't there, read by the others.
+
+        Raises:
+            ReplayDiverged, StoreError: as for `result`.
+        """
+        with self.processes.in_turn():
+            try:
+                return self.result()
+            except LookupError:
+                if not self.processes.first:
+                    raise
+            made = make()
+            self.commit(made)
+            return made
+
     def save_checkpoint(self, state: Any) -> None:
         """Keep the state of unfinished work, replacing the checkpoint before."""
         skeleton, tensors = flatten(state)
         note = {"inputs": json.dumps(dict(self.inputs)), "skeleton": json.dumps(skeleton)}
         save_tensors(self._path("checkpoint"), tensors, note)
 
-    def checkpoint(self) -> Any:
-        """The last checkpoint, or None.
+    def checkpoint(self, into: Mapping[str, Any] = _NOWHERE) -> Any:
+        """The last checkpoint, or None; `into` as for `result`.
 
         Raises:
             ReplayDiverged: it was written with other inputs.
@@ -125,9 +168,13 @@ class Entry:
         path = self._path("checkpoint")
         if not path.exists():
             return None
+
+        def checked(note: Mapping[str, str]) -> dict[str, torch.Tensor]:
+            self._verify(json.loads(note["inputs"]))
+            return matched(json.loads(note["skeleton"]), into)
+
         with self.redone_without("checkpoint"):
-            tensors, note = load_noted(path)
-        self._verify(json.loads(note["inputs"]))
+            tensors, note = load_noted(path, checked)
         return unflatten(json.loads(note["skeleton"]), tensors)
 
     @contextmanager

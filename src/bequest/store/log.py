@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 
 class Log:
-    """Appends to log.jsonl; a resumed run goes on in the same file."""
+    """Appends to log.jsonl; a resumed run goes on in the same file.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    writes: whether anything is written at all, as it is by the first process only.
+    """
+
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
+        self._path, self._writes = path, writes
 
     def write(self, event: str, **details: Any) -> None:
         """Add a line: the time in seconds since the epoch, the event, its details."""
+        if not self._writes:
+            return
         line = json.dumps({"time": round(time.time(), 3), "event": event, **details})
         try:
             with self._path.open("ab", buffering=0) as file:

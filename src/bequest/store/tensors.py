@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bequest.core.errors import StoreError
-from bequest.lazy import safetensors_torch, torch
+from bequest.lazy import torch
 from bequest.store.files import atomic
+from bequest.store.tensor_file import TensorFile, as_bytes, write_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 _TENSOR, _ARRAY, _TUPLE, _PAIRS = "$tensor", "$array", "$tuple", "$pairs"
 _FLOAT = "$float"  # JSON has no NaN and no infinity
 _ABOUT = "bequest"
+_NOWHERE: Mapping[str, torch.Tensor] = {}
+# What reading a header that lies may raise.
+_DAMAGE = (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError)
 
 
 def save_tensors(
@@ -33,53 +36,76 @@ def save_tensors(
     kept: dict[str, torch.Tensor] = {}
     aliases: dict[str, str] = {}
     seen: dict[tuple[Any, ...], str] = {}
-    taken: set[int] = set()
     for name, tensor in tensors.items():
         place = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
         if tensor.numel() and place in seen:
             aliases[name] = seen[place]
-            continue
-        seen[place] = name
-        own = _own_memory(tensor)
-        # safetensors refuses what shares memory under another shape or type
-        kept[name] = own.clone() if own.numel() and own.data_ptr() in taken else own
-        taken.add(own.data_ptr())
+        else:
+            seen[place] = name
+            kept[name] = tensor
     about: dict[str, Any] = {"note": dict(note or {}), "aliases": aliases}
-    about["checksum"] = _checksum(kept, about)
-    # One text: safetensors writes several in an order that is never twice the same.
+    checksum = _Checksum()
+    for name in sorted(kept):
+        checksum.add(name, kept[name])
+    about["checksum"] = checksum.of(about)
+    # One text, as a note may hold any.
     with atomic(path) as temporary:
-        _write(kept, temporary, {_ABOUT: json.dumps(about)})
+        write_tensors(temporary, kept, {_ABOUT: json.dumps(about)})
 
 
-def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+def load_tensors(
+    path: Path, into: Mapping[str, torch.Tensor] = _NOWHERE
+) -> dict[str, torch.Tensor]:
     """The tensors of a file that `save_tensors` wrote.
 
+    into: tensors to be filled with those of the same names, without holding these twice; what is
+        given back under such a name is the tensor itself.
+
     Raises:
-        StoreError: the file is missing or damaged.
+        StoreError: the file is missing, damaged, or holds another shape than is to be filled;
+            some of `into` may have been filled.
     """
-    return load_noted(path)[0]
+    return load_noted(path, lambda note: into)[0]
 
 
-def load_noted(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def load_noted(
+    path: Path, into: Callable[[dict[str, str]], Mapping[str, torch.Tensor]]
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """The tensors of a file that `save_tensors` wrote, and the note in its metadata.
 
-    Raises:
-        StoreError: the file is missing or damaged.
-    """
-    from safetensors import SafetensorError, safe_open
+    into: as for `load_tensors`, from the note.
 
+    Raises:
+        StoreError: as for `load_tensors`.
+    """
     try:
-        with safe_open(str(path), framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            about = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
-        if about.pop("checksum", None) != _checksum(tensors, about):
+        with path.open("rb") as file:
+            found = TensorFile(file)
+            about = json.loads(found.metadata[_ABOUT])
+            expected, targets = about.pop("checksum"), into(about["note"])
+            tensors, checksum = {}, _Checksum()
+            for name in found.names:
+                tensor = found.read(name, targets.get(name))
+                checksum.add(name, tensor)
+                tensors[name] = _put(targets.get(name), tensor)
+        if checksum.of(about) != expected:
             raise ValueError("its checksum is another")
+        for name, first in about["aliases"].items():
+            tensors[name] = _put(targets.get(name), tensors[first])
     except OSError as error:
         raise StoreError(f"{path} could not be read: {error.strerror or error}") from error
-    except (SafetensorError, AttributeError, TypeError, ValueError) as error:
+    except _DAMAGE as error:
         raise StoreError(f"{path} is damaged: {error}") from error
-    shared = {name: tensors[first] for name, first in about["aliases"].items()}
-    return tensors | shared, about["note"]
+    return tensors, about["note"]
+
+
+def _put(target: torch.Tensor | None, tensor: torch.Tensor) -> torch.Tensor:
+    if target is None or target is tensor:
+        return tensor
+    if target.shape != tensor.shape:
+        raise ValueError(f"it holds {tuple(tensor.shape)} where {tuple(target.shape)} belongs")
+    with torch.no_grad():
+        return target.copy_(tensor)
 
 
 def flatten(value: Any) -> tuple[Any, dict[str, torch.Tensor]]:
@@ -113,21 +139,38 @@ def unflatten(skeleton: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
     return {key: unflatten(item, tensors) for key, item in skeleton.items()}
 
 
+def matched(skeleton: Any, into: Any) -> dict[str, torch.Tensor]:
+    """The tensors of `into` by the names that a skeleton has for those at the same places.
+
+    into: a tensor, or a mapping of such by some of the skeleton's keys.
+    """
+    if isinstance(into, torch.Tensor):
+        return {skeleton[_TENSOR]: into}
+    each = (matched(skeleton[key], value) for key, value in into.items())
+    return {name: tensor for found in each for name, tensor in found.items()}
+
+
 def digest(tensors: Mapping[str, torch.Tensor]) -> str:
     """A hash of names, types, shapes and contents: equal only for the same tensors."""
     hasher = hashlib.blake2b(digest_size=16)
     for name, tensor in tensors.items():
         hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        flat = tensor.detach().contiguous().cpu().reshape(-1)
-        if flat.numel():
-            hasher.update(flat.view(torch.uint8).numpy().data)
+        hasher.update(as_bytes(tensor))
     return hasher.hexdigest()
 
 
-def _checksum(tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> str:
-    # safetensors gives names back in an order of its own
-    text = json.dumps(about, sort_keys=True) + digest(dict(sorted(tensors.items())))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+class _Checksum:
+    """Of tensors, each added in the order of their names, and of what is said about them."""
+
+    def __init__(self) -> None:
+        self._each: list[str] = []
+
+    def add(self, name: str, tensor: torch.Tensor) -> None:
+        self._each.append(digest({name: tensor}))
+
+    def of(self, about: Mapping[str, Any]) -> str:
+        text = json.dumps(about, sort_keys=True) + " ".join(self._each)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _flatten(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
@@ -159,19 +202,3 @@ def _flatten_mapping(value: dict[Any, Any], tensors: dict[str, torch.Tensor]) ->
     if not all(isinstance(key, str | int) for key in value):
         raise TypeError("keys of a mapping kept in the journal must be texts or whole numbers")
     return {_PAIRS: [[key, _flatten(item, tensors)] for key, item in value.items()]}
-
-
-def _write(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
-    from safetensors import SafetensorError
-
-    try:
-        safetensors_torch.save_file(tensors, str(path), metadata=metadata)
-    except SafetensorError as error:
-        code = re.search(r"os error (\d+)", str(error))
-        raise OSError(int(code[1]) if code else 0, str(error)) from error
-
-
-def _own_memory(tensor: torch.Tensor) -> torch.Tensor:
-    tensor = tensor.detach().cpu()
-    whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes
-    return tensor if whole else tensor.contiguous().clone()

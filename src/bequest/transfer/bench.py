@@ -9,17 +9,18 @@ from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.lazy import torch
 from bequest.transfer import cache
 from bequest.transfer.fit import Fit, Fitted
+from bequest.transfer.health import Frozen, is_frozen
 from bequest.transfer.randomness import generator, seeded
-from bequest.transfer.state import fingerprint, load_state, named_modules, state
+from bequest.transfer.state import fingerprint, named_modules, state
 from bequest.transfer.streams import Live, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bequest.core.live import Model, Purpose, Task
+    from bequest.core.live import Model, Purpose, Ragged, Task
     from bequest.recipe.schema import FitSettings
     from bequest.store.journal import Journal
-    from bequest.transfer.fit import Hook, Loss, Progress
+    from bequest.transfer.fit import Hook, Loss, Notice, Progress
     from bequest.transfer.streams import Stream
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class Bench:
     """What one step works with under one seed.
 
     seed: the run's seed; settings: the fit settings of the step; device: where models live.
+    progress, notice: told how far a fit is, and about ten times in a fit what `health` found.
     """
 
     def __init__(
@@ -65,13 +67,19 @@ class Bench:
         seed: int,
         device: torch.device,
         progress: Progress = lambda step, steps, values: None,
+        notice: Notice = lambda step, found: None,
     ) -> None:
         self.seed, self.settings, self.device = seed, settings, device
         self._models = models
         self._tasks = [TaskView(task, device) for task in tasks]
         self._fresh = fresh
         self._journal = journal
-        self._progress = progress
+        self._progress, self._notice = progress, notice
+        self._frozen = Frozen()
+        for role, found in models.items():
+            for one in found if isinstance(found, list) else [found]:
+                if is_frozen(one):
+                    self._frozen.add(role, one)
         self.fits: list[Fitted] = []
 
     def model(self, role: str = "student") -> Model:
@@ -84,6 +92,10 @@ class Bench:
         if isinstance(found, list):
             raise RequestError(f"role `{role}` holds {len(found)} models; ask for models()")
         return found
+
+    def has(self, role: str) -> bool:
+        """Whether a model fills a role; one that is optional may be empty."""
+        return role in self._models
 
     def models(self, role: str) -> list[Model]:
         """The models of a role that holds a list."""
@@ -123,7 +135,9 @@ class Bench:
     def copy(self, model: Model, *, frozen: bool = False) -> Model:
         """A model of its own with the same weights; frozen, it takes no gradient."""
         twin = copy.deepcopy(model)
-        return freeze(twin) if frozen else twin
+        if frozen:
+            self._frozen.add("a frozen copy", freeze(twin))
+        return twin
 
     def module(self, name: str, make: Callable[[], torch.nn.Module]) -> torch.nn.Module:
         """A module that trains beside a model and is left out of it, such as a regressor.
@@ -169,11 +183,11 @@ class Bench:
         went_in = {"weights": fingerprint(named), "settings": self.settings.model_dump_json()}
         entry = self._journal.entry("fit", "-".join(filter(None, named)) or "model", went_in)
         try:
-            record = entry.result()
+            record = entry.result({"modules": state(named)})
         except LookupError:
             fit = Fit(
                 entry, modules, stream, loss, self.settings, keep, update_mask,
-                on_gradient, on_step, select, self._progress,
+                on_gradient, on_step, select, self._progress, self._looked,
             )  # fmt: skip
             fitted = fit.run()
             record = {
@@ -186,7 +200,6 @@ class Bench:
             }
             entry.commit(record)
         else:
-            load_state(named, record["modules"])
             for thing, kept in zip(keep, record["keep"], strict=True):
                 thing.load_state_dict(kept)
             for module in named.values():
@@ -202,12 +215,12 @@ class Bench:
         tensors, NumPy arrays, numbers, texts, lists, tuples and mappings.
         """
         entry = self._journal.entry("remember", name, {})
-        try:
-            result: T = entry.result()
-        except LookupError:
+
+        def drawn() -> T:
             with seeded(entry.seed):
-                result = make()
-            entry.commit(result)
+                return make()
+
+        result: T = entry.made_once(drawn)
         return result
 
     def recall(self, model: Model, rows: Rows, ask: str = "logits") -> cache.Recalled:
@@ -221,15 +234,24 @@ class Bench:
         weights = fingerprint({"model": model.module})
         made_from = {"weights": weights, "data": rows.fingerprint, "asked": ask}
         entry = self._journal.entry("recall", ask, made_from)
-        with seeded(entry.seed):
-            answers = self._answers(model, rows, ask)
-            return cache.recall(entry.side_file("npy"), made_from, rows.ids, answers)
+        with entry.processes.in_turn(), seeded(entry.seed):
+            parts = rows.askable()
+            answers = self._answers(model, rows, parts, ask)
+            ids = rows.ids[torch.cat(parts)]
+            return cache.recall(entry.side_file("npy"), made_from, ids, answers)
 
-    def _answers(self, model: Model, rows: Rows, ask: str) -> Iterator[torch.Tensor]:
+    def _answers(
+        self, model: Model, rows: Rows, parts: Sequence[torch.Tensor], ask: str
+    ) -> Iterator[torch.Tensor | Ragged]:
         model.module.eval()
         with torch.inference_mode():
-            for batch in rows.in_order(_ASK_BATCH):
-                yield getattr(model, ask)(batch.inputs)
+            for part in parts:
+                yield getattr(model, ask)(rows.batch(part).inputs)
+
+    def _looked(self, step: int, found: Mapping[str, Any]) -> None:
+        # Right after the loss, so that this is the mode in which it asked the frozen models.
+        number, training = len(self.fits), self._frozen.training()
+        self._notice(step, {"fit": number, **found, **({"training": training} if training else {})})
 
     def _live(self, make: Any, modules: Any) -> Live:
         if self.settings.steps is None:
@@ -252,9 +274,6 @@ class Bench:
                 )
             )
         return self._models[role]
-
-
-_ASK_BATCH = 512
 
 
 def freeze(model: Model) -> Model:

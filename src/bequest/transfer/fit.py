@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from bequest.core.errors import RunError
 from bequest.lazy import torch
 from bequest.store.journal import derive
-from bequest.transfer import randomness
+from bequest.transfer import randomness, sharing
 from bequest.transfer.costs import peak_memory
+from bequest.transfer.health import gradients
 from bequest.transfer.optimizers import make_optimizer, rate_factor
 from bequest.transfer.state import load_state, named_modules, state, trainable
 from bequest.transfer.terms import Curves, shares, total, weighed
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 
     from bequest.recipe.schema import FitSettings
     from bequest.store.journal import Entry
+    from bequest.transfer.sharing import Pairs
     from bequest.transfer.streams import Stream
     from bequest.transfer.terms import Term
 
     Loss = Callable[[Any, Any, torch.Generator], Mapping[str, Term]]
     Hook = Callable[[Any, int], None]
     Progress = Callable[[int, int, Mapping[str, float]], None]
+    Notice = Callable[[int, Mapping[str, Any]], None]
 
 MEMORY_SECONDS = 0.05  # between two looks at the memory in use
 SLOW_DISK = 200e6  # bytes a second, synced
@@ -61,6 +64,7 @@ class Fit:
     on_step: Hook | None = None
     select: Callable[[], float] | None = None
     progress: Progress = lambda step, steps, values: None
+    notice: Notice = lambda step, found: None
 
     def __post_init__(self) -> None:
         self.named = named_modules(self.modules)
@@ -75,6 +79,7 @@ class Fit:
         self.scaler = torch.amp.GradScaler(device.type) if half else None
         self.curves = Curves(self.steps)
         self.rng = randomness.generator(derive(self.entry.seed, "loss"), device)
+        self.processes = self.entry.processes
         self.step = 0
         self.best: float | None = None
         self.best_state: dict[str, torch.Tensor] = {}
@@ -87,6 +92,7 @@ class Fit:
         with ExitStack() as stack:
             stack.enter_context(randomness.seeded(self.entry.seed))
             self._resume()
+            self.processes.share([*state(self.named).values()])
             self._began = self._checkpointed = time.perf_counter()
             for module in self.named.values():
                 module.train()
@@ -116,18 +122,26 @@ class Fit:
         return self.stream.epoch(seed, self.settings.batch_size, skip)
 
     def _one_step(self, batch: Any) -> None:
-        step = self.step
+        step, processes = self.step, self.processes
+        mine, share = sharing.cut(batch, processes)
+        self._draw_apart(processes.rank)
         with self._precision():
-            pairs = weighed(self.loss(self.modules, batch, self.rng))
-        found = shares(pairs, self.parameters) if self.curves.wants_shares(step) else {}
+            pairs = weighed(self.loss(self.modules, mine, self.rng), share, processes)
+        looks = self.curves.wants_shares(step)
+        found = shares(pairs, self.parameters, processes) if looks else {}
         self._drop_gradients()
-        self._backward(total(pairs))
+        pairs = self._backward(pairs)
+        if looks:
+            self.notice(step, gradients(self.named))
+        self._draw_apart(processes.count)
         if self.on_gradient:
             self.on_gradient(self.modules, step)
         if self.settings.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
         self._set_rate(step)
         self._update()
+        if processes.count > 1:
+            processes.share([buffer for one in self.named.values() for buffer in one.buffers()])
         if self.on_step:
             self.on_step(self.modules, step)
         if self.curves.add(step, pairs, found):
@@ -135,12 +149,22 @@ class Fit:
             self.progress(step + 1, self.steps, self._latest(len(pairs)))
         self.step = step + 1
 
-    def _backward(self, loss: torch.Tensor) -> None:
-        if self.scaler is None:
-            loss.backward()  # type: ignore[no-untyped-call]
-        else:
-            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    def _backward(self, pairs: Pairs) -> Pairs:
+        loss = total(pairs)
+        if self.scaler is not None:
+            loss = self.scaler.scale(loss)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.processes.count > 1:
+            pairs = sharing.join(self.parameters, pairs, self.processes)
+        if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
+        return pairs
+
+    def _draw_apart(self, who: int) -> None:
+        # Each process draws its own numbers inside a loss, and all the same ones in the hooks.
+        if self.processes.count > 1:
+            randomness.seed_all(derive(self.entry.seed, "step", self.step, who))
+            self.rng.manual_seed(derive(self.entry.seed, "loss", self.step, who))
 
     def _look_at_memory(self) -> None:
         # Short fits have a point every step; asking the system costs a tenth of a small one.
@@ -190,11 +214,12 @@ class Fit:
     def _choose(self, select: Callable[[], float]) -> None:
         _eval(self.named.values())
         with torch.no_grad():
-            score = float(select())
+            score = torch.tensor(float(select()), dtype=torch.float64)
+        self.processes.share([score])
         for module in self.named.values():
             module.train()
-        if self.best is None or score > self.best:
-            self.best = score
+        if self.best is None or float(score) > self.best:
+            self.best = float(score)
             self.best_state = {name: value.clone() for name, value in state(self.named).items()}
 
     def _put_back_best(self) -> None:
@@ -205,6 +230,8 @@ class Fit:
         return self._seconds + time.perf_counter() - self._began
 
     def _checkpoint_is_due(self, cost: float) -> bool:
+        if not self.processes.first:
+            return False
         least = pause(self.settings.checkpoint_seconds, cost)
         return self.step < self.steps and time.perf_counter() - self._checkpointed >= least
 
@@ -230,11 +257,10 @@ class Fit:
         return self._checkpointed - began
 
     def _resume(self) -> None:
-        saved = self.entry.checkpoint()
+        saved = self.entry.checkpoint({"modules": state(self.named)})
         if saved is None:
             return
         self.step, self._seconds, self._peak = saved["step"], saved["seconds"], saved["peak"]
-        load_state(self.named, saved["modules"])
         self.optimizer.load_state_dict(saved["optimizer"])
         if self.scaler:
             self.scaler.load_state_dict(saved["scaler"])

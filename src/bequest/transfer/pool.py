@@ -9,9 +9,8 @@ import numpy as np
 
 from bequest.build.variants import floats
 from bequest.core.errors import RunError
-from bequest.core.live import Split
+from bequest.core.live import Split, Texts
 from bequest.lazy import torch
-from bequest.transfer.randomness import generator
 from bequest.transfer.streams import Rows
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bequest.core.live import Batch, Inputs
+    from bequest.transfer.bench import TaskView
 
 
 class Mixed(NamedTuple):
@@ -49,29 +49,56 @@ class Pool:
 
     def epoch(self, seed: int, batch_size: int, skip: int = 0) -> Iterator[Mixed]:
         """The samples in the random order of `seed`, each once."""
-        order = torch.randperm(len(self), generator=generator(seed)).to(self._rows.device)
-        for rows in torch.split(order, batch_size)[skip:]:
+        for rows in self._rows.shuffled(seed, batch_size)[skip:]:
             yield Mixed(self._rows.batch(rows), self._number.index_select(0, rows))
 
 
 def chosen(rows: Rows, places: NDArray[np.int64]) -> Rows:
     """The samples at `places`, held in memory."""
     split = rows.split
-    few = Split(split.inputs[places], _targets(rows)[places], split.ids[places])
+    targets = None if split.targets is None else split.targets[places]
+    few = Split(split.inputs[places], targets, split.ids[places])
     return Rows(few, rows.device, rows.fingerprint)
+
+
+def together(tasks: Sequence[TaskView]) -> Rows:
+    """What there is to train on in all tasks, as one set of samples."""
+    if len(tasks) == 1:
+        return tasks[0].train
+    return joined([task.train for task in tasks])
+
+
+def only(tasks: Sequence[TaskView]) -> str | None:
+    """The name of the task, if it is a single one."""
+    return tasks[0].name if len(tasks) == 1 else None
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
     """The samples of all parts, one after another; on demand where one of them is."""
-    inputs = [rows.split.inputs for rows in parts]
-    in_memory = all(isinstance(each, np.ndarray) for each in inputs)
-    alike = in_memory and len({each.dtype for each in inputs if isinstance(each, np.ndarray)}) == 1
-    split = Split(
-        np.concatenate([each[:] for each in inputs]) if alike else _Chained(tuple(inputs)),
-        np.concatenate([_targets(rows) for rows in parts]),
-        np.concatenate([rows.split.ids for rows in parts]),
-    )
-    return Rows(split, parts[0].device)
+    ids = np.concatenate([rows.split.ids for rows in parts])
+    inputs = _inputs_joined([rows.split.inputs for rows in parts])
+    unlabelled = all(rows.split.targets is None for rows in parts)
+    targets = None if unlabelled else np.concatenate([_targets(rows) for rows in parts])
+    prints = " ".join(rows.fingerprint for rows in parts)
+    return Rows(Split(inputs, targets, ids), parts[0].device, prints)
+
+
+def _inputs_joined(inputs: Sequence[Inputs]) -> Inputs:
+    texts = [each for each in inputs if isinstance(each, Texts)]
+    if len(texts) == len(inputs):
+        return _texts_joined(texts)
+    arrays = [each for each in inputs if isinstance(each, np.ndarray)]
+    alike = len(arrays) == len(inputs) and len({each.dtype for each in arrays}) == 1
+    return np.concatenate(arrays) if alike else _Chained(tuple(inputs))
+
+
+def _texts_joined(parts: Sequence[Texts]) -> Texts:
+    if len({part.closed for part in parts}) > 1:
+        raise RunError("texts that end and passages cut from longer ones can't be mixed")
+    prompted = any(part.prompts for part in parts)
+    prompts = [part.prompts or ("",) * len(part) for part in parts] if prompted else []
+    texts = tuple(text for part in parts for text in part.texts)
+    return Texts(texts, tuple(prompt for part in prompts for prompt in part), parts[0].closed)
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,27 @@ def seeded(seed: int) -> Iterator[None]:
     Dropout and initialisation draw from the global ones; so does code that isn't ours.
     """
     with kept():
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        random.seed(seed)
+        seed_all(seed)
         yield
+
+
+def seed_all(seed: int) -> None:
+    """Seed the global generators of torch, NumPy and Python."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Use algorithms that give the same bits each time, wherever torch has one."""
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 
 @contextmanager

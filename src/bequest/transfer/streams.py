@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from bequest.build.classification import as_floats
-from bequest.core.live import Batch
+from bequest.build.likelihood import by_length
+from bequest.core.live import Batch, Texts
 from bequest.lazy import torch
 from bequest.store.journal import derive
 from bequest.transfer.randomness import generator
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bequest.core.live import Split
+
+
+_ASK_BATCH = 512
+_POOL = 16  # batches that are sorted by length together
 
 
 class Stream(Protocol):
@@ -40,7 +45,8 @@ class Rows:
     """The samples of one split as batches on a device.
 
     Data in memory is moved to the device once and cut by index; anything else is fetched by rows.
-    uint8 inputs become float32 in [0, 1] when a batch is made.
+    uint8 inputs become float32 in [0, 1] when a batch is made. Texts stay texts, and those of a
+    batch are of like length, so that little is padded.
 
     fingerprint: names the data and how they were prepared.
     """
@@ -76,21 +82,51 @@ class Rows:
 
     def epoch(self, seed: int, batch_size: int, skip: int = 0) -> Iterator[Batch]:
         """The samples in the random order of `seed`, each once."""
-        order = torch.randperm(len(self), generator=generator(seed)).to(self.device)
-        for rows in torch.split(order, batch_size)[skip:]:
+        for rows in self.shuffled(seed, batch_size)[skip:]:
             yield self.batch(rows)
 
-    def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """The samples in their own order, each once."""
-        for rows in torch.split(torch.arange(len(self), device=self.device), batch_size):
-            yield self.batch(rows)
+    def shuffled(self, seed: int, batch_size: int) -> Sequence[torch.Tensor]:
+        """Every row once, in batches, in the random order of `seed`."""
+        draw = generator(seed)
+        order = torch.randperm(len(self), generator=draw)
+        if isinstance(self.split.inputs, Texts):
+            order = of_like_length(order, _sizes(self.split.inputs), batch_size, draw)
+        return torch.split(order.to(self.device), batch_size)
 
-    def _fetch(self, rows: torch.Tensor) -> torch.Tensor:
+    def askable(self) -> list[torch.Tensor]:
+        """Every row once, in parts that a model can be asked about at once; texts by length."""
+        if isinstance(self.split.inputs, Texts):
+            return [torch.from_numpy(rows) for rows in by_length(self.split.inputs)]
+        return list(torch.split(torch.arange(len(self), device=self.device), _ASK_BATCH))
+
+    def _fetch(self, rows: torch.Tensor) -> Any:
+        if isinstance(self.split.inputs, Texts):
+            return self.split.inputs[rows.tolist()]
         if self._inputs is None:
             inputs = torch.from_numpy(self.split.inputs[rows.cpu().numpy()]).to(self.device)
         else:
             inputs = self._inputs.index_select(0, rows)
         return as_floats(inputs)
+
+
+def of_like_length(
+    order: torch.Tensor, sizes: torch.Tensor, batch_size: int, draw: torch.Generator
+) -> torch.Tensor:
+    """`order` changed so that batches cut from it hold rows of like size, themselves in any order.
+
+    order: the rows, shuffled, int64 [n]; they are sorted within pools of a few batches, so that
+    which rows meet in a batch still differs between epochs. sizes: of every row, [n].
+    """
+    pools = torch.split(order, _POOL * batch_size)
+    alike = torch.cat([pool[torch.argsort(sizes[pool], stable=True)] for pool in pools])
+    whole = len(order) // batch_size
+    full, rest = alike[: whole * batch_size], alike[whole * batch_size :]
+    mixed = torch.randperm(whole, generator=draw)
+    return torch.cat([full.view(whole, batch_size)[mixed].flatten(), rest])
+
+
+def _sizes(texts: Texts) -> torch.Tensor:
+    return torch.tensor([len(texts.whole(row)) for row in range(len(texts))])
 
 
 class _Paired:

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bequest.core.errors import NotFinite, RunError
 from bequest.lazy import torch
+from bequest.store.processes import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    Term = torch.Tensor | tuple[float, torch.Tensor]
+    from bequest.store.processes import Processes
+
+    Value: TypeAlias = "torch.Tensor | Mean"
+    Term: TypeAlias = Value | tuple[float, Value]
 
 CURVE_POINTS = 100
 SHARE_POINTS = 10
 
 
-def weighed(terms: Mapping[str, Term]) -> dict[str, tuple[float, torch.Tensor]]:
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A term that is a mean over something other than the samples of a batch, such as tokens.
+
+    total: the sum over this batch, a single number; count: over how many things, as a number or a
+    tensor without gradient. Where processes share a batch, the term is the total of all by the
+    count of all; it is 0 where nothing was counted.
+    """
+
+    total: torch.Tensor
+    count: float | torch.Tensor
+
+
+def weighed(
+    terms: Mapping[str, Term], share: float = 1.0, processes: Processes = ALONE
+) -> dict[str, tuple[float, torch.Tensor]]:
     """Every term as (weight, value); a bare tensor has weight 1.
+
+    share: of the batch's samples, those this process has; the values of all processes add up to
+    the term over the whole batch.
 
     Raises:
         RunError: there is no term, or one is not a single number.
@@ -25,12 +48,34 @@ def weighed(terms: Mapping[str, Term]) -> dict[str, tuple[float, torch.Tensor]]:
     if not terms:
         raise RunError("the loss gave no term; it must give {name: tensor}")
     pairs = {name: term if isinstance(term, tuple) else (1.0, term) for name, term in terms.items()}
-    for name, (_, value) in pairs.items():
+    counts = _counts(pairs, processes)
+    found = {}
+    for name, (weight, value) in pairs.items():
+        if isinstance(value, Mean):
+            value = value.total / counts[name]
+        elif share != 1.0:
+            value = value * share
         if value.numel() != 1:
             raise RunError(
                 f"loss term `{name}` has shape {tuple(value.shape)}; it must be a single number"
             )
-    return pairs
+        found[name] = (weight, value)
+    return found
+
+
+def _counts(
+    pairs: Mapping[str, tuple[float, Value]], processes: Processes
+) -> dict[str, torch.Tensor]:
+    """What the total of each `Mean` is divided by: the count over all processes."""
+    means = {name: value for name, (_, value) in pairs.items() if isinstance(value, Mean)}
+    if not means:
+        return {}
+    like = next(iter(means.values())).total
+    counts = [torch.as_tensor(mean.count, device=like.device).float() for mean in means.values()]
+    whole = torch.stack([count.detach().reshape(()) for count in counts])
+    processes.sum([whole])
+    # What counted nothing has the total 0, so any divisor will do.
+    return dict(zip(means, torch.where(whole > 0, whole, 1.0), strict=True))
 
 
 def total(pairs: Mapping[str, tuple[float, torch.Tensor]]) -> torch.Tensor:
@@ -43,7 +88,9 @@ def total(pairs: Mapping[str, tuple[float, torch.Tensor]]) -> torch.Tensor:
 
 
 def shares(
-    pairs: Mapping[str, tuple[float, torch.Tensor]], parameters: Sequence[torch.nn.Parameter]
+    pairs: Mapping[str, tuple[float, torch.Tensor]],
+    parameters: Sequence[torch.nn.Parameter],
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
     """How much of the gradient each weighted term makes: its norm over the sum of all norms.
 
@@ -51,15 +98,26 @@ def shares(
     """
     if len(pairs) == 1:
         return dict.fromkeys(pairs, 1.0)
-    norms = {name: _norm(weight * value, parameters) for name, (weight, value) in pairs.items()}
+    norms = {
+        name: _norm(weight * value, parameters, processes)
+        for name, (weight, value) in pairs.items()
+    }
     whole = sum(norms.values())
     return {name: norm / whole if whole else 0.0 for name, norm in norms.items()}
 
 
-def _norm(value: torch.Tensor, parameters: Sequence[torch.nn.Parameter]) -> float:
-    if not value.requires_grad:
-        return 0.0
-    found = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+def _norm(
+    value: torch.Tensor, parameters: Sequence[torch.nn.Parameter], processes: Processes
+) -> float:
+    found: tuple[torch.Tensor | None, ...] = (None,) * len(parameters)
+    if value.requires_grad:
+        found = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+    if processes.count > 1:
+        # A sum needs every process to bring the same gradients, also those it found none of.
+        pairs = zip(found, parameters, strict=True)
+        brought = [torch.zeros_like(p) if each is None else each for each, p in pairs]
+        processes.sum(brought)
+        found = tuple(brought)
     norms = [torch.linalg.vector_norm(gradient) for gradient in found if gradient is not None]
     return float(torch.linalg.vector_norm(torch.stack(norms))) if norms else 0.0
 

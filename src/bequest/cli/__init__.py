@@ -7,9 +7,10 @@ import sys
 
 import typer
 
-from bequest.cli import bench, compare, gate, listing, report, run, schema, show
+from bequest.cli import bench, compare, gate, get, listing, report, run, schema, show
 from bequest.cli.output import complain, unexpected
 from bequest.core.errors import EXIT_RUN, BequestError
+from bequest.store.processes import speaks
 
 app = typer.Typer(
     name="bequest",
@@ -25,6 +26,7 @@ app.command("schema")(schema.schema)
 app.command("gate")(gate.gate)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
+app.command("get")(get.get)
 app.command("bench")(bench.bench)
 
 
@@ -56,8 +58,13 @@ def main() -> None:
     try:
         app()
     except BequestError as error:
-        complain(error, as_json="--json" in sys.argv)
+        complain(error, as_json=_json_wanted())
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 — the traceback is kept for whoever mends it
-        complain(unexpected(error), as_json="--json" in sys.argv)
+        complain(unexpected(error), as_json=_json_wanted())
         sys.exit(EXIT_RUN)
+
+
+def _json_wanted() -> bool:
+    """Whether errors go to stdout as JSON; of several processes only one may write there."""
+    return "--json" in sys.argv and speaks()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +29,9 @@ def run(
     ] = False,
     seeds: Annotated[str | None, typer.Option(help=f"Other seeds: {_FORM}.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="Seeds to work on at the same time.")
+    ] = 1,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a field: method.temperature=2.")
     ] = None,
@@ -46,17 +50,19 @@ def run(
         return
     from bequest import runner
     from bequest.report.progress import shown
+    from bequest.store.processes import speaks
 
     try:
-        with shown(console(err=True)) as progress:
+        with shown(console(err=True)) if speaks() else nullcontext() as progress:
             found = runner.run(
                 recipe, out=out, resume=resume, seeds=chosen, device=device,
-                overrides=list(set_ or []), progress=progress,
+                overrides=list(set_ or []), jobs=jobs, progress=progress,
             )  # fmt: skip
     except runner.Interrupted as stopped:
         typer.echo(f"interrupted; go on with: {_again(stopped.folder)}", err=True)
         raise typer.Exit(130) from None
-    _show(found, as_json=as_json)
+    if speaks():
+        _show(found, as_json=as_json)
     raise typer.Exit(found.verdict.exit_code)
 
 

@@ -1,0 +1,1 @@
+"""Models and texts that are fetched by name and kept in a cache."""

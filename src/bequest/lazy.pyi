@@ -10,3 +10,4 @@ safetensors_torch: Any
 transformers: Any
 accelerate: Any
 datasets: Any
+peft: Any

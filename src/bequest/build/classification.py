@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bequest.build.model import align
-from bequest.build.showing import features, picture
+from bequest.build.showing import features, passage, picture
 from bequest.core.errors import Problem, RequestError
+from bequest.core.live import Texts
 from bequest.core.outcomes import Outcomes
 from bequest.lazy import torch
 
@@ -64,11 +65,10 @@ class Classification:
         """
         test = self.splits["test"]
         if hasattr(model, "adapt"):
-            inputs = to_tensor(test.inputs[:]).to(_device(model.module))
-            model = model.adapt(inputs)
+            model = model.adapt(as_inputs(test.inputs[:], device_of(model.module)))
         scorer = align(model, self.labels)
         starts = range(0, len(test), batch_size)
-        with _answering(scorer.module):
+        with answering(scorer.module):
             parts = [_scores(scorer, test, slice(at, at + batch_size)) for at in starts]
         columns = {
             name: np.concatenate([part[name] for part in parts]).astype(dtype)
@@ -81,8 +81,16 @@ class Classification:
         test = self.splits["test"]
         position = {sample: row for row, sample in enumerate(test.ids.tolist())}
         rows = np.array([position[sample] for sample in ids.tolist()], np.int64)
+        found = test.inputs[rows]
+        if isinstance(found, Texts):
+            return [passage(found.whole(number)) for number in range(len(found))]
         shown = picture if self.kind == "image" and len(self.shape) == 3 else features
-        return [shown(sample) for sample in test.inputs[rows]]
+        return [shown(sample) for sample in found]
+
+
+def as_inputs(inputs: Any, device: torch.device) -> Any:
+    """Inputs as a model takes them: texts as they are, numbers as a tensor on its device."""
+    return inputs if isinstance(inputs, Texts) else to_tensor(inputs).to(device)
 
 
 def to_tensor(inputs: NDArray[Any]) -> torch.Tensor:
@@ -127,7 +135,7 @@ def natural(name: str) -> tuple[list[tuple[int, str, str]], str]:
 
 
 @contextmanager
-def _answering(module: torch.nn.Module) -> Iterator[None]:
+def answering(module: torch.nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients; every part gets its own mode back."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
@@ -140,7 +148,7 @@ def _answering(module: torch.nn.Module) -> Iterator[None]:
 
 
 def _scores(model: AnswersLogits, split: Split, rows: slice) -> dict[str, NDArray[Any]]:
-    inputs = to_tensor(split.inputs[rows]).to(_device(model.module))
+    inputs = as_inputs(split.inputs[rows], device_of(model.module))
     log_probability = model.logits(inputs).float().log_softmax(dim=1).cpu()  # [batch, labels]
     target = torch.from_numpy(np.array(split.targets)[rows])
     highest, predicted = log_probability.max(dim=1)
@@ -153,7 +161,8 @@ def _scores(model: AnswersLogits, split: Split, rows: slice) -> dict[str, NDArra
     }
 
 
-def _device(module: torch.nn.Module) -> torch.device:
+def device_of(module: torch.nn.Module) -> torch.device:
+    """Where its parameters are; the CPU if it has none."""
     return next((weight.device for weight in module.parameters()), torch.device("cpu"))
 
 

@@ -14,6 +14,7 @@ from bequest.build.paths import located
 from bequest.build.pictures import picture_task, read_pictures
 from bequest.build.splitting import SIDES, TRAIN, Pool
 from bequest.build.tabular import MOST_WORDS, column_group, column_words, table_task
+from bequest.build.texts import Labelled, text_task
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.lazy import datasets
 
@@ -29,7 +30,7 @@ _ON_DISK = ("dataset_dict.json", "state.json")
 
 
 def dataset_task(settings: Dataset, name: str) -> Classification:
-    """The task of a data set with a column of images, or with columns of numbers and words.
+    """The task of a data set with a column of images, one of texts, or of numbers and words.
 
     Raises:
         RequestError: it can't be had, or has no usable columns.
@@ -39,15 +40,16 @@ def dataset_task(settings: Dataset, name: str) -> Classification:
     sides, notes = _by_side(splits)
     first = next(iter(sides.values()))
     problems = settings.column_problems(first.column_names)
-    if settings.image and settings.image not in first.column_names:
-        near = did_you_mean(settings.image, first.column_names)
-        problems.append(Problem(f"there is no column `{settings.image}`", "", ("image",), near))
+    for field, column in (("image", settings.image), ("text", settings.text)):
+        if column and column not in first.column_names:
+            near = did_you_mean(column, first.column_names)
+            problems.append(Problem(f"there is no column `{column}`", "", (field,), near))
     if problems:
         raise RequestError(problems)
-    image = settings.image or _image_column(first, settings)
-    if image is not None:
+    if settings.text is None and (image := settings.image or _image_column(first, settings)):
         return _picture_task(settings, name, sides, image, notes)
-    _refuse_text(first, settings)
+    if text := settings.text or _text_column(first, settings):
+        return _text_task(settings, name, sides, text, notes)
     tables = {side: _table(rows, settings.label) for side, rows in sides.items()}
     return table_task(settings, name, tables, notes)
 
@@ -133,22 +135,40 @@ def _image_column(rows: Any, settings: Dataset) -> str | None:
     return next(iter(columns), None)
 
 
-def _refuse_text(rows: Any, settings: Dataset) -> None:
+def _text_column(rows: Any, settings: Dataset) -> str | None:
+    """The one column of strings with so many different values that they can't be words."""
+    if settings.features is not None:
+        return None
     texts = [
         column
         for column in settings.feature_columns(rows.column_names)
         if getattr(rows.features[column], "dtype", "") in ("string", "large_string")
         and len(rows.unique(column)) > MOST_WORDS
     ]
-    if texts:
-        raise RequestError(
-            Problem(
-                f"{', '.join(f'`{column}`' for column in texts)} holds text, "
-                "and tasks on text are not supported yet",
-                "name columns of numbers in `features`, or a column of images in `image`",
-                ("features",),
-            )
-        )
+    if len(texts) > 1:
+        what = f"there are several columns of texts: {', '.join(texts)}"
+        fix = "name one, or columns of numbers in `features`"
+        raise RequestError(Problem(what, fix, ("text",)))
+    return next(iter(texts), None)
+
+
+def _text_task(
+    settings: Dataset, name: str, sides: Mapping[int, Any], text: str, notes: list[str]
+) -> Classification:
+    columns = [column for column in (text, settings.label, settings.group_column) if column]
+    found = Labelled()
+    for side, rows in sides.items():
+        told = _table(rows.select_columns(columns), settings.label)
+        names, codes = column_words(told[settings.label])
+        labels = [names[code] if code >= 0 else "" for code in codes.tolist()]
+        group = column_group(told, settings)
+        groups = [None] * len(labels) if group is None else group.tolist()
+        for one, label, own in zip(told[text].to_pylist(), labels, groups, strict=True):
+            found.add(one or "", label, side, own)
+    first = next(iter(sides.values()))
+    if unused := [column for column in first.column_names if column not in columns]:
+        notes = [*notes, f"only the texts in `{text}` were used, not {', '.join(unused)}"]
+    return text_task(settings, name, found, notes)
 
 
 def _table(rows: Any, label: str) -> Any:

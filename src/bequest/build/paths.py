@@ -8,6 +8,8 @@ from typing import Any
 
 from bequest.core.errors import Problem, RequestError, did_you_mean
 
+FOLDER_SIDES = ("train", "validation", "test")
+_ALSO = {"val": "validation", "valid": "validation"}
 _JSON_LIMIT = 1 << 20
 
 
@@ -58,3 +60,20 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RequestError(Problem(f"`{file}` must hold a JSON object"))
     return content
+
+
+def class_folders(place: Path) -> list[tuple[str, Path]]:
+    """Every folder of a class, with the side it belongs to; training where none is named."""
+    sides = [(_ALSO.get(folder.name, folder.name), folder) for folder in _folders(place)]
+    if "train" not in (side for side, _ in sides):
+        return [("train", folder) for _, folder in sides]
+    return [
+        (side, inner)
+        for side, folder in sides
+        if side in FOLDER_SIDES
+        for inner in _folders(folder)
+    ]
+
+
+def _folders(place: Path) -> list[Path]:
+    return sorted(path for path in place.iterdir() if path.is_dir() and path.name[0] != ".")

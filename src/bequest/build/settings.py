@@ -88,20 +88,12 @@ class ColumnSettings(FeatureSettings):
         return [name for name in columns if name not in (self.label, self.group_column)]
 
 
-class TableFiles(ColumnSettings):
-    """A table in one file, or in one file per side."""
+class SideFiles(SplitSettings):
+    """One file, or one file per side."""
 
     path: str = Field(min_length=1, description="The file; the training side if others are named.")
     validation_path: str | None = Field(None, description="File of the validation side.")
     test_path: str | None = Field(None, description="File of the test side.")
-
-    def header(self, path: str) -> list[str]:
-        """Names of the columns of a file, without reading it whole.
-
-        Raises:
-            RequestError: the file has none.
-        """
-        raise NotImplementedError
 
     def files(self) -> dict[str, str]:
         """The files by the setting that names them, training first."""
@@ -111,6 +103,18 @@ class TableFiles(ColumnSettings):
             "test_path": self.test_path,
         }
         return {field: path for field, path in named.items() if path}
+
+
+class TableFiles(ColumnSettings, SideFiles):
+    """A table in one file, or in one file per side."""
+
+    def header(self, path: str) -> list[str]:
+        """Names of the columns of a file, without reading it whole.
+
+        Raises:
+            RequestError: the file has none.
+        """
+        raise NotImplementedError
 
     def check(self) -> list[Problem]:
         """Shares, files, and the columns of their headers."""

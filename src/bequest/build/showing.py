@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from PIL import Image
@@ -12,8 +12,11 @@ from PIL import Image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from bequest.core.live import Split, Texts
+
 LARGEST_SIDE = 64  # pixels
 MOST_VALUES = 256
+MOST_CHARACTERS = 2000
 
 
 def picture(sample: NDArray[Any]) -> dict[str, Any]:
@@ -39,3 +42,15 @@ def features(sample: NDArray[Any]) -> dict[str, Any]:
     """The first 256 values of a sample of any shape, named by their position from 0."""
     values = [float(f"{value:.5g}") for value in np.nan_to_num(sample.ravel()[:MOST_VALUES])]
     return {"kind": "features", "names": [f"x{i}" for i in range(len(values))], "values": values}
+
+
+def passage(text: str) -> dict[str, Any]:
+    """The beginning of a text."""
+    return {"kind": "text", "text": text[:MOST_CHARACTERS]}
+
+
+def passages_of(split: Split, ids: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """The texts of these samples, each behind its prompt."""
+    row = {sample: number for number, sample in enumerate(split.ids.tolist())}
+    found = cast("Texts", split.inputs[[row[sample] for sample in ids.tolist()]])
+    return [passage(found.whole(number)) for number in range(len(found))]

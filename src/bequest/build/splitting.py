@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 import numpy as np
 
@@ -18,12 +18,13 @@ from bequest.core.errors import Problem, RequestError
 from bequest.core.live import SplitName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from bequest.build.settings import SplitSettings
 
+T = TypeVar("T")
 SIDES: tuple[SplitName, ...] = get_args(SplitName)
 TRAIN, VALIDATION, TEST = range(3)
 FIELD_SIDES = {"path": TRAIN, "validation_path": VALIDATION, "test_path": TEST}
@@ -58,6 +59,13 @@ def content_ids(samples: Iterable[bytes]) -> NDArray[np.int64]:
 def array_ids(inputs: NDArray[np.generic]) -> NDArray[np.int64]:
     """Content ids of the entries of `inputs` [n, …]."""
     return content_ids(row.tobytes() for row in inputs)
+
+
+def spread(of: Sequence[T], most: int | None) -> list[T]:
+    """`most` of the entries at most, at even distances."""
+    if most is None or most >= len(of):
+        return list(of)
+    return [of[number * len(of) // most] for number in range(most)]
 
 
 def divide(

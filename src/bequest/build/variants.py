@@ -58,7 +58,7 @@ class PickedInputs:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, rows: Any) -> NDArray[Any]:
+    def __getitem__(self, rows: Any) -> Any:
         return self.inputs[self.rows[rows]]
 
 

@@ -1,4 +1,4 @@
-"""The module around a transformers image classifier: pixels as they come in, logits out."""
+"""A transformers image classifier: pixels as they come in, logits out."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from bequest.build.model import Classifier, images_only
+from bequest.build.paths import read_json
+from bequest.build.pretrained import load
+from bequest.core.errors import Problem, RequestError
 from bequest.lazy import torch, transformers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from bequest.build.models.hf import Hf
+    from bequest.build.pretrained import Files
+
+_MODES: dict[int, Any] = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,47 @@ class Preprocessing:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     mode: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+
+
+def image_classifier(
+    spec: Hf, files: Files, kind: str, shape: tuple[int, ...], labels: tuple[str, ...]
+) -> Classifier:
+    """The image classifier in `files`, behind its preprocessing.
+
+    Raises:
+        RequestError: it can't be loaded, or can't take such images.
+    """
+    channels, _, _ = images_only("hf", kind, shape)
+    kind_of_model = transformers.AutoModelForImageClassification
+    head = new_head(len(labels)) if spec.new_head else {}
+    with quiet():
+        net = load(kind_of_model, spec.path, files, dtype=torch.float32, **head)
+    if spec.new_head:
+        replace_head(net)
+    before = _preprocessing(net.config, files.folder)
+    if before.channels not in (channels, 0) and channels != 1:
+        what = f"`{spec.path}` takes {before.channels} channels, the images have {channels}"
+        raise RequestError(Problem(what, "give the task as many `channels`"))
+    known = labels if spec.new_head else names_of_logits(net.config)
+    return Classifier(logits_module(net, before).eval(), known)
+
+
+def new_head(labels: int) -> dict[str, Any]:
+    """How transformers is told that a classifier gets another number of labels."""
+    return {"num_labels": labels, "ignore_mismatched_sizes": True}
+
+
+def names_of_logits(config: Any) -> tuple[str, ...]:
+    """What a classifier's logits stand for, in their order."""
+    return tuple(str(config.id2label[index]) for index in sorted(config.id2label))
+
+
+def replace_head(net: Any) -> None:
+    """All that stands beside the base model anew, also where the old head had the right size."""
+    fresh = type(net)(net.config)
+    for name, part in fresh.named_children():
+        if name != net.base_model_prefix:
+            setattr(net, name, part)
 
 
 def logits_module(net: torch.nn.Module, before: Preprocessing | None = None) -> torch.nn.Module:
@@ -84,3 +135,25 @@ def _module_class() -> Any:
             return (images - self.mean) / self.std if before.mean else images
 
     return LogitsModule
+
+
+def _preprocessing(config: Any, place: Path) -> Preprocessing:
+    file = place / "preprocessor_config.json"
+    preprocessor = read_json(file) if file.is_file() else {}
+    normalised = preprocessor.get("do_normalize", True) and preprocessor.get("image_std")
+    return Preprocessing(
+        size=_size(preprocessor.get("size") or getattr(config, "image_size", None)),
+        channels=getattr(config, "num_channels", 0),
+        mean=tuple(preprocessor["image_mean"]) if normalised else (),
+        std=tuple(preprocessor["image_std"]) if normalised else (),
+        mode=_MODES.get(preprocessor.get("resample", 2), "bilinear"),
+    )
+
+
+def _size(size: Any) -> tuple[int, int] | None:
+    if isinstance(size, dict):
+        edge = size.get("shortest_edge")
+        size = (size.get("height", edge), size.get("width", edge))
+    if isinstance(size, int):
+        return size, size
+    return (int(size[0]), int(size[1])) if size and None not in size else None

@@ -24,8 +24,8 @@ SplitName = Literal["train", "validation", "test"]
 PROTOCOLS: Mapping[str, str] = {
     "logits": "one unnormalised score per label for each input: [batch, labels]",
     "embed": "one vector for each input: [batch, width]",
-    "complete": "text continued from a prompt",
-    "logprob": "log-probability of each token of a text given what stands before it",
+    "complete": "text continued from each prompt, and its length in tokens",
+    "logprob": "log-probability of each token of a text given what stands before it: `Ragged`",
     "segment": "one score per label and pixel: [batch, labels, height, width]",
     "hazard": "one risk per time interval: [batch, intervals]",
     "trace": "probability that a student's next answer is right: [batch, steps]",
@@ -37,12 +37,57 @@ PROTOCOLS: Mapping[str, str] = {
 class Batch(NamedTuple):
     """Some samples of a task.
 
-    ids: content ids, int64 [batch]; inputs: tensor [batch, …]; targets: int64 [batch] or None.
+    ids: content ids, int64 [batch]; inputs: tensor [batch, …], or `Texts`; targets: int64 [batch]
+    or None.
     """
 
     ids: torch.Tensor
     inputs: Any
     targets: Any
+
+
+class Ragged(NamedTuple):
+    """Numbers of several texts, token by token, one text after another: no padding anywhere.
+
+    values: [tokens of all texts, …]; lengths: tokens of each text, int64 [batch].
+    """
+
+    values: torch.Tensor
+    lengths: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts as models take them; how they become tokens is the model's affair.
+
+    texts: what is predicted or read, one per sample.
+    prompts: what stands before each text and is not predicted itself; empty for none.
+    closed: whether a text ends where it ends, so that its end is predicted too.
+    """
+
+    texts: tuple[str, ...]
+    prompts: tuple[str, ...] = ()
+    closed: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[n]."""
+        return (len(self.texts),)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, rows: Any) -> Texts:
+        """The texts at `rows`: a slice, or places [m]."""
+        if isinstance(rows, slice):
+            return Texts(self.texts[rows], self.prompts[rows], self.closed)
+        places = [int(row) for row in rows]
+        prompts = tuple(self.prompts[row] for row in places) if self.prompts else ()
+        return Texts(tuple(self.texts[row] for row in places), prompts, self.closed)
+
+    def whole(self, number: int) -> str:
+        """A text behind its prompt."""
+        return (self.prompts[number] if self.prompts else "") + self.texts[number]
 
 
 class Model(Protocol):
@@ -71,7 +116,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class Inputs(Protocol):
-    """Inputs of one split: an array, or anything that fetches rows on demand."""
+    """Inputs of one split: an array, `Texts`, or anything that fetches rows on demand."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -80,14 +125,15 @@ class Inputs(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, rows: Any) -> NDArray[Any]: ...
+    def __getitem__(self, rows: Any) -> Any: ...
 
 
 @dataclass(frozen=True)
 class Split:
     """One side of a task's data; all parts have one entry per sample.
 
-    inputs: float32 (used as it is) or uint8 (divided by 255 when a batch is made), [n, …].
+    inputs: float32 (used as it is) or uint8 (divided by 255 when a batch is made), [n, …]; or
+        `Texts`.
     targets: int64 indices into the task's labels, or None for unlabelled data.
     ids: content ids, int64, unique within the task.
     unit, group: what intervals resample, and names for worst-group metrics; None: the sample, none.

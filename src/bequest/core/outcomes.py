@@ -23,6 +23,7 @@ class Outcomes:
     unit: what intervals resample (student, document, patient); the sample itself when None.
     group: a name per sample for worst-group metrics; None when the task has no groups.
     draw: number of the repeated ask of the same sample; 0 everywhere when None.
+    transcript: what the model wrote, word for word; None where it wrote nothing.
     """
 
     sample: NDArray[np.int64]
@@ -31,9 +32,11 @@ class Outcomes:
     group: NDArray[np.str_] | None = None
     draw: NDArray[np.int32] | None = None
     labels: tuple[str, ...] = field(default=(), compare=False)
+    transcript: tuple[str, ...] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        parts = {**self.columns, "unit": self.unit, "group": self.group, "draw": self.draw}
+        own = {"unit": self.unit, "group": self.group, "draw": self.draw}
+        parts = {**self.columns, **own, "transcript": self.transcript}
         for name, values in parts.items():
             if values is not None and len(values) != len(self.sample):
                 raise ValueError(

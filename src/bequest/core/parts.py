@@ -43,12 +43,20 @@ class Part(BaseModel):
 class ModelSpec(Part):
     """Base of models; a model's name is its file in `build/models/`.
 
-    answers: protocols the built model has a method for.
-    takes: kinds of input it can be given; empty means any.
+    answers: protocols a built model may have a method for.
+    takes: kinds of input it may be given; empty means any.
     """
 
     answers: ClassVar[Collection[str]] = frozenset({"logits"})
     takes: ClassVar[Collection[str]] = frozenset()
+
+    def protocols(self) -> Collection[str]:
+        """The protocols that a model of these settings answers, as far as is known unbuilt."""
+        return self.answers
+
+    def kinds(self) -> Collection[str]:
+        """The kinds of input that a model of these settings takes; empty means any."""
+        return self.takes
 
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Model:
         """The live model for inputs of `shape` (one sample) and `kind`, answering for `labels`.
@@ -94,14 +102,16 @@ class TaskSpec(Part):
 class Role:
     """A model a method works on.
 
-    about: one line for people; answers: the protocol it must answer ("" for any);
-    many: the role holds a list of models; learns: its weights are changed.
+    about: one line for people; answers: the protocols of which it must answer one (none for any);
+    many: the role holds a list of models; learns: its weights are changed; optional: the method
+    does something useful without.
     """
 
     about: str
-    answers: str = "logits"
+    answers: Collection[str] = ("logits",)
     many: bool = False
     learns: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)

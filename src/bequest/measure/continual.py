@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def average_accuracy(scores: Scores) -> NDArray[Any]:
-    """Mean score over all tasks after the last one was learned."""
+    """Mean score over all tasks after the last one was learned.
+
+    = 1/T · Σ_j R[T,j]
+    """
     last = matrix("average_accuracy", scores, lambda i, j, end: i == end, least=1)[..., -1, :]
     return np.asarray(last.mean(axis=-1))
 
@@ -33,18 +36,27 @@ def average_accuracy_by_stage(scores: Scores) -> NDArray[Any]:
 
 
 def average_incremental_accuracy(scores: Scores) -> NDArray[Any]:
-    """Mean over stages of the mean score over the tasks learned so far."""
+    """Mean over stages of the mean score over the tasks learned so far.
+
+    = 1/T · Σ_k 1/k · Σ_{j≤k} R[k,j]
+    """
     return np.asarray(average_accuracy_by_stage(scores).mean(axis=-1))
 
 
 def learning_accuracy(scores: Scores) -> NDArray[Any]:
-    """Mean score of each task when it had just been learned (plasticity)."""
+    """Mean score of each task when it had just been learned (plasticity).
+
+    = 1/T · Σ_j R[j,j]
+    """
     scores = matrix("learning_accuracy", scores, lambda i, j, end: i == j, least=1)
     return np.asarray(_learned(scores).mean(axis=-1))
 
 
 def bwt(scores: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
-    """Backward transfer: mean change of earlier tasks' scores from just learned to the end."""
+    """Backward transfer: mean change of earlier tasks' scores from just learned to the end.
+
+    = 1/(T−1) · Σ_{j<T} (R[T,j] − R[j,j])
+    """
     return np.asarray(bwt_by_task(scores, lower_is_better=lower_is_better).mean(axis=-1))
 
 
@@ -55,12 +67,17 @@ def bwt_by_task(scores: Scores, *, lower_is_better: bool = False) -> NDArray[Any
 
 
 def gem_code_bwt(scores: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
-    """Backward transfer as GEM's released code has it: divided by T instead of T - 1."""
+    """Backward transfer as GEM's released code has it: divided by T instead of T - 1.
+
+    = 1/T · Σ_{j<T} (R[T,j] − R[j,j])
+    """
     return _over_all(bwt(scores, lower_is_better=lower_is_better), scores)
 
 
 def fwt(scores: Scores, given: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
     """Forward transfer: mean gain of the next task's score over the untrained model's.
+
+    = 1/(T−1) · Σ_{j>1} (R[j−1,j] − g[j])
 
     given: scores of the model before any training, [..., T]; that of task 1 is not needed.
     """
@@ -71,7 +88,10 @@ def fwt(scores: Scores, given: Scores, *, lower_is_better: bool = False) -> NDAr
 
 
 def gem_code_fwt(scores: Scores, given: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
-    """Forward transfer as GEM's released code has it: divided by T instead of T - 1."""
+    """Forward transfer as GEM's released code has it: divided by T instead of T - 1.
+
+    = 1/T · Σ_{j>1} (R[j−1,j] − g[j])
+    """
     return _over_all(fwt(scores, given, lower_is_better=lower_is_better), scores)
 
 
@@ -79,6 +99,8 @@ def fwt_over_single(
     scores: Scores, single: Scores, *, lower_is_better: bool = False
 ) -> NDArray[Any]:
     """Mean gain of each task's score when just learned over learning it alone (as in CUBER).
+
+    = 1/T · Σ_j (R[j,j] − s[j])
 
     single: scores of models that learned only that task, [..., T].
     """
@@ -102,7 +124,10 @@ def forgetting_by_stage(
 def forgetting(
     scores: Scores, *, since_trained: bool = False, lower_is_better: bool = False
 ) -> NDArray[Any]:
-    """Mean drop of each earlier task from its best earlier score to the end; negative is a gain."""
+    """Mean drop of each earlier task from its best earlier score to the end; negative is a gain.
+
+    = 1/(T−1) · Σ_{j<T} (max_{l<T} R[l,j] − R[T,j])
+    """
     by_stage = forgetting_by_stage(
         scores, since_trained=since_trained, lower_is_better=lower_is_better
     )
@@ -110,7 +135,10 @@ def forgetting(
 
 
 def forgetting_since_trained(scores: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
-    """Forgetting whose best earlier score counts only from when the task was learned."""
+    """Forgetting whose best earlier score counts only from when the task was learned.
+
+    = 1/(T−1) · Σ_{j<T} (max_{j≤l<T} R[l,j] − R[T,j])
+    """
     return forgetting(scores, since_trained=True, lower_is_better=lower_is_better)
 
 
@@ -125,7 +153,10 @@ def worst_forgetting_by_stage(
 def worst_forgetting(
     scores: Scores, *, since_trained: bool = False, lower_is_better: bool = False
 ) -> NDArray[Any]:
-    """Largest drop of any earlier task from its best earlier score to the end."""
+    """Largest drop of any earlier task from its best earlier score to the end.
+
+    = max_{j<T} (max_{l<T} R[l,j] − R[T,j])
+    """
     by_stage = worst_forgetting_by_stage(
         scores, since_trained=since_trained, lower_is_better=lower_is_better
     )
@@ -134,6 +165,8 @@ def worst_forgetting(
 
 def mammoth_forgetting(scores: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
     """Forgetting in Mammoth: from the best score since learned, the last included; never negative.
+
+    = 1/(T−1) · Σ_{j<T} (max_{j≤l≤T} R[l,j] − R[T,j])
 
     The released code counts scores before a task was learned as 0; for scores that are not
     negative that is the same as leaving them out, as done here.
@@ -159,6 +192,8 @@ def intransigence_by_stage(
 def intransigence(scores: Scores, joint: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
     """I_T: what learning the last task in turn lost to learning all tasks together.
 
+    = m[T] − R[T,T]
+
     joint: as for `intransigence_by_stage`; only its last entry is needed.
     """
     scores = matrix("intransigence", scores, lambda i, j, end: (i == end) & (j == end), least=1)
@@ -167,30 +202,45 @@ def intransigence(scores: Scores, joint: Scores, *, lower_is_better: bool = Fals
 
 
 def diaz_accuracy(scores: Scores) -> NDArray[Any]:
-    """Mean over all stages of the scores of all tasks learned so far, every cell alike."""
+    """Mean over all stages of the scores of all tasks learned so far, every cell alike.
+
+    = 2/(T(T+1)) · Σ_{i≥j} R[i,j]
+    """
     scores = matrix("diaz_accuracy", scores, lambda i, j, end: i >= j, least=1)
     return _mean_of(scores, np.tri(scores.shape[-1], dtype=bool))
 
 
 def diaz_bwt(scores: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
-    """Mean change of earlier tasks' scores since just learned, over all later stages."""
+    """Mean change of earlier tasks' scores since just learned, over all later stages.
+
+    = 2/(T(T−1)) · Σ_{i>j} (R[i,j] − R[j,j])
+    """
     scores = matrix("diaz_bwt", scores, lambda i, j, end: (i >= j) & (j < end))
     changes = _gain(_learned(scores)[..., None, :], scores, lower_is_better)
     return _mean_of(changes, np.tri(scores.shape[-1], k=-1, dtype=bool))
 
 
 def diaz_rem(scores: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
-    """Remembering: 1 less the size of a negative `diaz_bwt`; 1 where nothing was forgotten."""
+    """Remembering: 1 less the size of a negative `diaz_bwt`; 1 where nothing was forgotten.
+
+    = 1 + min(diaz_bwt, 0)
+    """
     return np.asarray(1 + np.minimum(diaz_bwt(scores, lower_is_better=lower_is_better), 0))
 
 
 def diaz_bwt_plus(scores: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
-    """The positive part of `diaz_bwt`."""
+    """The positive part of `diaz_bwt`.
+
+    = max(diaz_bwt, 0)
+    """
     return np.asarray(np.maximum(diaz_bwt(scores, lower_is_better=lower_is_better), 0))
 
 
 def diaz_fwt(scores: Scores) -> NDArray[Any]:
-    """Mean score of tasks not yet learned, over all stages; no baseline is subtracted."""
+    """Mean score of tasks not yet learned, over all stages; no baseline is subtracted.
+
+    = 2/(T(T−1)) · Σ_{i<j} R[i,j]
+    """
     scores = matrix("diaz_fwt", scores, lambda i, j, end: i < j)
     return _mean_of(scores, ~np.tri(scores.shape[-1], dtype=bool))
 
@@ -206,6 +256,8 @@ def mtil_transfer_by_task(scores: Scores) -> NDArray[Any]:
 def mtil_transfer(scores: Scores) -> NDArray[Any]:
     """Mean over tasks of their mean score before they were learned (zero-shot ability kept).
 
+    = 1/(T−1) · Σ_{j>1} 1/(j−1) · Σ_{i<j} R[i,j]
+
     In the unit of the scores; the publication gives percent. The row before task 1 has no part.
     """
     return np.asarray(mtil_transfer_by_task(scores).mean(axis=-1))
@@ -218,17 +270,25 @@ def mtil_avg_by_task(scores: Scores) -> NDArray[Any]:
 
 
 def mtil_avg(scores: Scores) -> NDArray[Any]:
-    """Mean of all scores: every stage, every task."""
+    """Mean of all scores: every stage, every task.
+
+    = 1/T² · Σ_i Σ_j R[i,j]
+    """
     return np.asarray(mtil_avg_by_task(scores).mean(axis=-1))
 
 
 def mtil_last(scores: Scores) -> NDArray[Any]:
-    """Mean score over all tasks after the last stage; MTIL's name for `average_accuracy`."""
+    """Mean score over all tasks after the last stage; MTIL's name for `average_accuracy`.
+
+    = 1/T · Σ_j R[T,j]
+    """
     return average_accuracy(scores)
 
 
 def bwt_over_given(scores: Scores, given: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
     """Mean gain over the untouched model on tasks learned earlier, over all later stages.
+
+    = 2/(T(T−1)) · Σ_{i>j} (R[i,j] − g[j])
 
     given: scores of the model before any training, [..., T].
     """
@@ -241,6 +301,8 @@ def bwt_over_given(scores: Scores, given: Scores, *, lower_is_better: bool = Fal
 def fwt_over_given(scores: Scores, given: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
     """Mean gain over the untouched model on tasks not yet learned, over all stages.
 
+    = 2/(T(T−1)) · Σ_{i<j} (R[i,j] − g[j])
+
     given: scores of the model before any training, [..., T].
     """
     scores = matrix("fwt_over_given", scores, lambda i, j, end: i < j)
@@ -250,19 +312,28 @@ def fwt_over_given(scores: Scores, given: Scores, *, lower_is_better: bool = Fal
 
 
 def average_perplexity(scores: Scores) -> NDArray[Any]:
-    """Mean over tasks of exp(cross-entropy in nats) after the last task was learned."""
+    """Mean over tasks of exp(cross-entropy in nats) after the last task was learned.
+
+    = 1/T · Σ_j exp(R[T,j])
+    """
     last = matrix("average_perplexity", scores, lambda i, j, end: i == end, least=1)[..., -1, :]
     return np.asarray(np.exp(last).mean(axis=-1))
 
 
 def perplexity_of_average(scores: Scores) -> NDArray[Any]:
-    """exp of the mean over tasks of the cross-entropy in nats after the last task was learned."""
+    """exp of the mean over tasks of the cross-entropy in nats after the last task was learned.
+
+    = exp(1/T · Σ_j R[T,j])
+    """
     last = matrix("perplexity_of_average", scores, lambda i, j, end: i == end, least=1)
     return np.asarray(np.exp(last[..., -1, :].mean(axis=-1)))
 
 
 def perplexity_forgetting(scores: Scores) -> NDArray[Any]:
-    """Mean rise of earlier tasks' exp(cross-entropy in nats) from just learned to the end."""
+    """Mean rise of earlier tasks' exp(cross-entropy in nats) from just learned to the end.
+
+    = 1/(T−1) · Σ_{j<T} (exp(R[T,j]) − exp(R[j,j]))
+    """
     return bwt(np.exp(scores))
 
 

@@ -29,25 +29,37 @@ _YAN = "Yan et al. 2021, Positive-Congruent Training"
     kind="contrast",
 )
 def gain(before: Columns, after: Columns) -> NDArray[Any]:
-    """Accuracy of the row minus accuracy of the row it is compared with."""
+    """Accuracy of the row minus accuracy of the row it is compared with.
+
+    = 1/n · Σᵢ ([ŷᵢ = yᵢ] after − [ŷᵢ = yᵢ] before)
+    """
     return _number(after["correct"]) - _number(before["correct"])
 
 
 @mean_metric(unit="share", better="higher", source=_YAN, needs=("correct",), kind="contrast")
 def positive_flips(before: Columns, after: Columns) -> NDArray[Any]:
-    """Share of all samples that were wrong before and are right now."""
+    """Share of all samples that were wrong before and are right now.
+
+    = 1/n · Σᵢ [ŷᵢ ≠ yᵢ before and ŷᵢ = yᵢ after]
+    """
     return _number(after["correct"]) > _number(before["correct"])
 
 
 @mean_metric(unit="share", better="lower", source=_YAN, needs=("correct",), kind="contrast")
 def negative_flips(before: Columns, after: Columns) -> NDArray[Any]:
-    """Share of all samples that were right before and are wrong now (negative flip rate)."""
+    """Share of all samples that were right before and are wrong now (negative flip rate).
+
+    = 1/n · Σᵢ [ŷᵢ = yᵢ before and ŷᵢ ≠ yᵢ after]
+    """
     return _number(after["correct"]) < _number(before["correct"])
 
 
 @mean_metric(unit="share", better="higher", source="", needs=("predicted",), kind="contrast")
 def agreement(before: Columns, after: Columns) -> NDArray[Any]:
-    """Share of samples that both rows give the same label."""
+    """Share of samples that both rows give the same label.
+
+    = 1/n · Σᵢ [ŷᵢ before = ŷᵢ after]
+    """
     return np.asarray(before["predicted"] == after["predicted"])
 
 

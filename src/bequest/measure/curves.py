@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def lca(z: Scores, at: Scores) -> NDArray[Any]:
     """Learning curve area: mean score on the task being learned over its first mini-batches.
 
+    = 1/(β+1) · Σ_{m=0…β} Z_m
+
     z: Z_m, that score averaged over tasks, [..., β+1]; at: the numbers m of mini-batches, which
     must be 0, 1, … β.
     """
@@ -33,6 +35,8 @@ def lca(z: Scores, at: Scores) -> NDArray[Any]:
 
 def agem_code_lca(z: Scores, at: Scores) -> NDArray[Any]:
     """Learning curve area as A-GEM's released code has it: trapezoids over recorded mini-batches.
+
+    = 1/(m_E − m_1) · Σ_{e<E} (m_{e+1} − m_e) · (Z_{m_e} + Z_{m_{e+1}}) / 2
 
     z: Z_m, the score on the task being learned averaged over tasks, [..., E]; at: the numbers m
     of the E mini-batches after which it was recorded, rising.
@@ -56,6 +60,8 @@ def libero_curves(curves: Scores, *, lower_is_better: bool = False) -> NDArray[A
 def libero_fwt(curves: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
     """Learning speed: mean height of the curve of the task being learned, held at its best.
 
+    = 1/T · Σ_j 1/E · Σ_e h[j,e]
+
     Shares nothing with the forward transfer of GEM but the name.
     """
     held = libero_curves(curves, lower_is_better=lower_is_better)
@@ -65,6 +71,8 @@ def libero_fwt(curves: Scores, *, lower_is_better: bool = False) -> NDArray[Any]
 def libero_nbt(scores: Scores, curves: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
     """Negative backward transfer: mean drop from the best checkpoint to later stages, over T tasks.
 
+    = 1/T · Σ_{j<T} 1/(T−j) · Σ_{i>j} (h[j,E] − R[i,j])
+
     The last task has no later stage and counts as 0.
     """
     scores = matrix("libero_nbt", scores, lambda i, j, end: i > j)
@@ -73,13 +81,19 @@ def libero_nbt(scores: Scores, curves: Scores, *, lower_is_better: bool = False)
 
 
 def libero_code_nbt(scores: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
-    """Negative backward transfer as in LIBERO's notebook: from R[j, j] to later stages, over T."""
+    """Negative backward transfer as in LIBERO's notebook: from R[j, j] to later stages, over T.
+
+    = 1/T · Σ_{j<T} 1/(T−j) · Σ_{i>j} (R[j,j] − R[i,j])
+    """
     scores = matrix("libero_code_nbt", scores, lambda i, j, end: (i >= j) & (j < end))
     return _nbt(scores, np.diagonal(scores, axis1=-2, axis2=-1), lower_is_better)
 
 
 def libero_auc(scores: Scores, curves: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
-    """Mean over tasks of the mean of a task's learning speed and its scores at later stages."""
+    """Mean over tasks of the mean of a task's learning speed and its scores at later stages.
+
+    = 1/T · Σ_j 1/(T−j+1) · (1/E · Σ_e h[j,e] + Σ_{i>j} R[i,j])
+    """
     scores = matrix("libero_auc", scores, lambda i, j, end: i > j, least=1)
     speed = libero_curves(curves, lower_is_better=lower_is_better).mean(axis=-1)
     size = scores.shape[-1]
@@ -89,6 +103,8 @@ def libero_auc(scores: Scores, curves: Scores, *, lower_is_better: bool = False)
 
 def min_accuracy(scores: Scores, within: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
     """Mean over earlier tasks of the worst score at any time after they were learned.
+
+    = 1/(T−1) · Σ_{j<T} min_{i>j} min(R[i,j], min_e c[i,j,e])
 
     within: checkpoints after the first update of each task; see the top of this file.
     """
@@ -103,7 +119,10 @@ def min_accuracy(scores: Scores, within: Scores, *, lower_is_better: bool = Fals
 
 
 def wc_accuracy(scores: Scores, within: Scores, *, lower_is_better: bool = False) -> NDArray[Any]:
-    """Worst case: the last task's score and `min_accuracy` of the others, weighted by tasks."""
+    """Worst case: the last task's score and `min_accuracy` of the others, weighted by tasks.
+
+    = 1/T · R[T,T] + (1 − 1/T) · min_accuracy
+    """
     worst = min_accuracy(scores, within, lower_is_better=lower_is_better)
     last = matrix("wc_accuracy", scores, lambda i, j, end: (i == end) & (j == end))[..., -1, -1]
     share = 1 / np.shape(scores)[-1]

@@ -77,9 +77,10 @@ def _contrasts(matrix: Matrix) -> Iterator[dict[str, Any]]:
 
 
 def _worth_comparing(matrix: Matrix) -> list[tuple[int, int]]:
-    """Each row with the state before it and with every input model; input models with none."""
-    given = [i for i, row in enumerate(matrix.rows) if row.line == GIVEN]
-    moved = [i for i, row in enumerate(matrix.rows) if row.line != GIVEN]
+    """Each whole row with the state before it and with every input model; those with none."""
+    whole = [(i, row.line) for i, row in enumerate(matrix.rows) if row.checkpoint is None]
+    given = [i for i, line in whole if line == GIVEN]
+    moved = [i for i, line in whole if line != GIVEN]
     pairs: Iterable[tuple[int, int]] = (
         *matrix.comparisons(),
         *((row, other) for row in moved for other in given),

@@ -12,7 +12,7 @@ from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 from bequest.lazy import numpy as np
-from bequest.measure.metric import Columns, Metric
+from bequest.measure.metric import Columns, Metric, defined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,6 +101,8 @@ def flip_studies(
 def gain_entropy_of(before: Columns, after: Columns, weights: NDArray[Any]) -> NDArray[Any]:
     """Entropy of the classes of the gained samples, in nats; NaN where nothing was gained.
 
+    = −Σ_c q_c · ln q_c,  q_c: share of class c among the gained samples
+
     Columns [n] or [n, k] for k pairs of models; weights [n] or [R, n].
     """
     gained = _gained(before, after)
@@ -121,6 +123,7 @@ gain_entropy = Metric(
     ("correct", "label"),
     (0.0, inf),
     gain_entropy_of,
+    formula=defined(gain_entropy_of)[1],
 )
 
 

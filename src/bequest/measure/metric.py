@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
@@ -35,6 +36,7 @@ class Metric:
         [n, k] for k models at once; weights sum to one over their last axis, [n] or [R, n]. The
         result has the shape of `weights @ column`. A cost is recorded, not computed.
     per_sample: where the metric is a weighted mean: its terms, shaped like a column.
+    formula: the definition as mathematics, in plain characters, for samples of equal weight.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Metric:
     bounds: tuple[float, float] = (-inf, inf)
     compute: Callable[..., NDArray[Any]] = _not_computed
     per_sample: Callable[..., NDArray[Any]] | None = None
+    formula: str = ""
 
     @property
     def difference_bounds(self) -> tuple[float, float]:
@@ -66,7 +69,7 @@ def mean_metric(
 ) -> Callable[[Callable[..., NDArray[Any]]], Metric]:
     """Make a metric of a function that gives one term per sample; the metric is their mean.
 
-    The function's name and the first line of its docstring become the metric's.
+    The function's name, the first line of its docstring and its formula become the metric's.
     """
 
     def make(terms: Callable[..., NDArray[Any]]) -> Metric:
@@ -74,8 +77,10 @@ def mean_metric(
             *columns, weights = parts
             return np.asarray(weights @ terms(*columns).astype(weights.dtype, copy=False))
 
-        name, about = terms.__name__, _first_line(terms)
-        return Metric(name, unit, better, about, source, kind, needs, bounds, compute, terms)
+        name, (about, formula) = terms.__name__, defined(terms)
+        return Metric(
+            name, unit, better, about, source, kind, needs, bounds, compute, terms, formula
+        )
 
     return make
 
@@ -100,8 +105,10 @@ def metric(
                 return function(columns, weights)
             return np.stack([function(model, weights) for model in one], axis=-1)
 
-        name, about = function.__name__, _first_line(function)
-        return Metric(name, unit, better, about, source, "score", needs, bounds, compute)
+        name, (about, formula) = function.__name__, defined(function)
+        return Metric(
+            name, unit, better, about, source, "score", needs, bounds, compute, formula=formula
+        )
 
     return make
 
@@ -116,5 +123,8 @@ def _one_by_one(columns: Columns) -> list[Columns] | None:
     ]
 
 
-def _first_line(function: Callable[..., Any]) -> str:
-    return (function.__doc__ or "").strip().partition("\n")[0]
+def defined(function: Callable[..., Any]) -> tuple[str, str]:
+    """Definition and formula in its docstring: the first line, and the line that begins with =."""
+    text = (function.__doc__ or "").strip()
+    formula = re.search(r"^ *= (.*)$", text, re.MULTILINE)
+    return text.partition("\n")[0], formula[1] if formula else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bequest.lazy import numpy as np
 from bequest.measure.metric import Columns, Metric, mean_metric, metric
+from bequest.measure.text_metrics import TEXT_SCORES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,13 +17,19 @@ BINS = 15
 
 @mean_metric(unit="share", better="higher", source="", needs=("correct",))
 def accuracy(columns: Columns) -> NDArray[Any]:
-    """Share of samples whose most likely label is the right one."""
+    """Share of samples whose most likely label is the right one.
+
+    = 1/n · Σᵢ [ŷᵢ = yᵢ]
+    """
     return columns["correct"]
 
 
 @mean_metric(unit="nats", better="lower", source="", needs=("nll",), bounds=(0.0, inf))
 def cross_entropy(columns: Columns) -> NDArray[Any]:
-    """Mean negative log-probability of the right label."""
+    """Mean negative log-probability of the right label.
+
+    = −1/n · Σᵢ ln p(yᵢ | xᵢ)
+    """
     return columns["nll"]
 
 
@@ -35,6 +42,8 @@ def cross_entropy(columns: Columns) -> NDArray[Any]:
 )
 def calibration_error(columns: Columns, weights: NDArray[Any]) -> NDArray[Any]:
     """Expected calibration error: mean gap of confidence and accuracy over 15 bins of equal width.
+
+    = Σ_b | 1/n · Σ_{i in b} ([ŷᵢ = yᵢ] − p(ŷᵢ | xᵢ)) |,  b = 1 … 15: (b−1)/15 < p(ŷᵢ | xᵢ) ≤ b/15
 
     A bin holds its upper edge, as in the paper. Resampling adds noise inside each bin, so for a
     well calibrated model the interval reaches from the value upwards.
@@ -54,22 +63,26 @@ def calibration_error(columns: Columns, weights: NDArray[Any]) -> NDArray[Any]:
     bounds=(0.0, 1.0),
 )
 def worst_group_accuracy(columns: Columns, weights: NDArray[Any]) -> NDArray[Any]:
-    """Lowest accuracy of any group of samples."""
+    """Lowest accuracy of any group of samples.
+
+    = min_g 1/n_g · Σ_{i in g} [ŷᵢ = yᵢ]
+    """
     names, group = np.unique(columns["group"], return_inverse=True)
     member = (group[:, None] == np.arange(len(names))).astype(weights.dtype)  # [n, groups]
     right = weights @ (member * columns["correct"].astype(weights.dtype)[:, None])
     return np.asarray((right / (weights @ member)).min(axis=-1))
 
 
-def _cost(name: str, unit: str, definition: str) -> Metric:
-    return Metric(name, unit, "lower", definition, "", "cost", bounds=(0.0, inf))
+def _cost(name: str, unit: str, definition: str, formula: str) -> Metric:
+    bounds = (0.0, inf)
+    return Metric(name, unit, "lower", definition, "", "cost", bounds=bounds, formula=formula)
 
 
-SCORES = (accuracy, cross_entropy, calibration_error, worst_group_accuracy)
+SCORES = (accuracy, cross_entropy, calibration_error, worst_group_accuracy, *TEXT_SCORES)
 COSTS = (
-    _cost("parameters", "count", "Number of parameters of the model."),
-    _cost("bytes", "bytes", "Bytes of the model's weights."),
-    _cost("seconds", "s", "Time spent on the stage."),
-    _cost("peak_memory", "bytes", "Most memory in use during the stage."),
+    _cost("parameters", "count", "Number of parameters of the model.", "Σ_tensors numbers"),
+    _cost("bytes", "bytes", "Bytes of the model's weights.", "Σ_tensors numbers · bytes of each"),
+    _cost("seconds", "s", "Time spent on the stage.", "Σ_fits seconds"),
+    _cost("peak_memory", "bytes", "Most memory in use during the stage.", "max_fits bytes in use"),
 )
 VARYING = frozenset({"seconds", "peak_memory"})  # differ between runs of the same recipe

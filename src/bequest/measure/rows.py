@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 GIVEN = "given"
 MAIN = "main"
+CHECKPOINT = "checkpoint"  # the coordinate of a moment within the learning of a task
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Row:
     @property
     def checkpoint(self) -> float | None:
         """How far the learning of a task was, for a moment within it; None between tasks."""
-        mark = self.at.get("checkpoint")
+        mark = self.at.get(CHECKPOINT)
         return mark if isinstance(mark, (int, float)) else None
 
 

@@ -33,7 +33,13 @@ _ADDRESS = re.compile(r"[^\s<>=@()]+")
 _OPERATOR = re.compile(r"[<>=!~]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WORD = re.compile(r"\S+")
-_RECORDED = {"logits": frozenset({"correct", "nll", "confidence", "predicted", "label", "group"})}
+_RECORDED = {
+    "logits": frozenset({"correct", "nll", "confidence", "predicted", "label", "group"}),
+    "logprob": frozenset(
+        {"text_nll", "tokens", "bytes", "probability", "exact", "rouge_l_recall", "rouge_l_f1"}
+    ),
+    "complete": frozenset({"characters", "words", "repetition", "contains"}),
+}
 
 
 @dataclass(frozen=True)

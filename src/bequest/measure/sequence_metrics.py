@@ -8,7 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from bequest.measure import continual, curves
-from bequest.measure.metric import Better, Metric
+from bequest.measure.metric import Better, Metric, defined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,12 +40,12 @@ class SequenceMetric(Metric):
     compute: `f(**arrays)`, with `lower_is_better` where `directed`; see `continual` and `curves`.
     level: it is an average of scores, so it has their direction and bounds; else it is made of
         differences, whose `better` is the same for all scores.
-    only: the one score it has a meaning for; empty for any.
+    only: the scores it has a meaning for; empty for any.
     """
 
     level: bool = False
     directed: bool = False
-    only: str = ""
+    only: tuple[str, ...] = ()
 
     def value(self, arrays: Mapping[str, NDArray[Any]], score: Metric) -> NDArray[Any]:
         """The metric of arrays of `score`; they may have leading dimensions.
@@ -92,11 +92,13 @@ def _made(
     **more: Any,
 ) -> SequenceMetric:  # fmt: skip
     parameters = inspect.signature(function).parameters.values()
+    definition, formula = defined(function)
     return SequenceMetric(
         name=function.__name__,
         unit=unit,
         better=better,
-        definition=(function.__doc__ or "").partition("\n")[0],
+        definition=definition,
+        formula=formula,
         source=source,
         kind="sequence",
         needs=tuple(one.name for one in parameters if one.default is one.empty),
@@ -106,8 +108,8 @@ def _made(
     )
 
 
-_SHARES: Any = {"only": "accuracy", "bounds": (0.0, 1.0)}
-_PERPLEXITY: Any = {"only": "cross_entropy", "unit": "perplexity"}
+_SHARES: Any = {"only": ("accuracy",), "bounds": (0.0, 1.0)}
+_PERPLEXITY: Any = {"only": ("log_perplexity", "cross_entropy"), "unit": "perplexity"}
 _FROM_ZERO: Any = {"bounds": (0.0, inf)}
 
 SEQUENCE_METRICS = (

@@ -110,8 +110,9 @@ class TaskSequence:
 
     def _drawn(self, metric: SequenceMetric) -> tuple[NDArray[Any], NDArray[Any]]:
         """The metric for each seed, [S], and resampled, [S, R]."""
-        if metric.only not in ("", self.score.name):
-            what = f"{metric.name} has a meaning for {metric.only} only, not for {self.score.name}"
+        if metric.only and self.score.name not in metric.only:
+            meant = " and ".join(metric.only)
+            what = f"{metric.name} has a meaning for {meant} only, not for {self.score.name}"
             raise RequestError(what)
         try:
             # seed by seed, so that no intermediate result is larger than one seed's resamples

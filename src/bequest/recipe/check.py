@@ -13,7 +13,7 @@ from bequest.recipe.plan import Plan, PlannedStep
 from bequest.recipe.reading import read
 from bequest.recipe.schema import FitSettings, Recipe, Step
 from bequest.recipe.steps import Result, Site, Surroundings, check_step
-from bequest.recipe.written import all_steps, learns_sequence, written_steps
+from bequest.recipe.written import GOLD, LINES, all_steps, line_like, written_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from bequest.recipe.tree import Field
 
 _NOWHERE = Position("")
+_NOTHING_LIKE = {
+    False: Problem(
+        "no step learns a sequence of tasks",
+        "it stands beside a method such as `sequential` or `replay`",
+    ),
+    True: Problem("no step forgets a task", "it stands beside a method of unlearning"),
+}
 
 
 def load(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Plan:
@@ -107,9 +114,9 @@ def _whole(draft: Draft) -> Iterator[Problem]:
     for path in (("seeds",), ("lines",), *((*at, "tasks") for at, _ in names)):
         yield from _repeated(draft, _entries(draft, path))
     written = list(written_steps(draft.data))
-    if draft.data.get("lines") and not any(learns_sequence(step.raw) for step in written):
-        fix = "they stand beside a method such as `sequential` or `replay`"
-        yield draft.locate(Problem("no step learns a sequence of tasks", fix, ("lines",)))
+    for at, line in _entries(draft, ("lines",)):
+        if line in LINES and not line_like(line, written):
+            yield draft.locate(replace(_NOTHING_LIKE[line == GOLD], field=at))
 
 
 def _same_names(draft: Draft, tasks: Mapping[str, Found[TaskSpec]]) -> Iterator[Problem]:
@@ -166,7 +173,7 @@ def _planned(checked: _Checked) -> PlannedStep | None:
 def _references(site: Site) -> dict[str, str | tuple[str, ...]]:
     """What each role holds: a reference, or a tuple of them where the role holds many."""
     many = {name for name, role in site.roles.items() if role.many}
-    return {role: refs if role in many else refs[0] for role, refs in site.models.items()}
+    return {role: refs if role in many else refs[0] for role, refs in site.models.items() if refs}
 
 
 def _resolved(recipe: Recipe, around: Surroundings, checked: list[_Checked]) -> dict[str, Any]:

@@ -55,10 +55,10 @@ def _at(field: dict[str, Any], definition: str) -> dict[str, Any]:
 def _complete() -> dict[str, Any]:
     """What a recipe must have when it extends no other."""
     parts = {
-        name: {"additionalProperties": {"$ref": f"#/$defs/{name}.complete"}}
+        name: {"additionalProperties": {"$ref": f"#/$defs/complete.{name}"}}
         for name in ("models", "tasks")
     }
-    method = {"$ref": "#/$defs/methods.complete"}
+    method = {"$ref": "#/$defs/complete.methods"}
     steps = {"items": {"properties": {"method": method}}}
     return {
         "required": ["models", "tasks"],
@@ -78,7 +78,7 @@ def _definitions(kind: Kind) -> dict[str, Any]:
             "properties": {"use": {"anyOf": _uses(kind)}},
             "allOf": [_when(name, {"$ref": f"#/$defs/{kind}.{name}"}) for name in known(kind)],
         },
-        f"{kind}.complete": {
+        f"complete.{kind}": {
             "required": ["use"],
             "allOf": [_when(name, {"required": need}) for name, need in needs.items()],
         },

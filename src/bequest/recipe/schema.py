@@ -91,9 +91,10 @@ class Recipe(Closed):
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(
         [0], min_length=1, description="One repetition of the whole transfer for each."
     )
-    lines: list[Literal["single", "joint"]] = Field(
+    lines: list[Literal["single", "joint", "gold"]] = Field(
         default_factory=list,
-        description="Reference lines beside the first step that learns a sequence of tasks: a "
-        "model per task (single), one model on all tasks at once (joint).",
+        description="Reference lines. Beside the first step that learns a sequence of tasks: a "
+        "model per task (single), one model on all tasks at once (joint). Beside the first that "
+        "forgets: a model that only ever saw the tasks to retain (gold).",
     )
     gate: list[str] = Field(default_factory=list, description="Rules over the matrix.")

@@ -143,7 +143,7 @@ def _unknown_roles(site: Site) -> Iterator[Problem]:
 def _role(site: Site, name: str) -> Iterator[Problem]:
     role, refs = site.roles[name], site.models[name]
     at = (*site.at, "models", name)
-    if not refs:
+    if not refs and not role.optional:
         what = f"method `{site.method.use}` needs a model here: {role.about}"
         yield Problem(what, _missing_role_fix(site, name), at)
     if len(refs) > 1 and not role.many:
@@ -232,14 +232,16 @@ def _models_of(site: Site, role: str) -> Iterator[tuple[str, Any, str]]:
 def _answers(site: Site) -> Iterator[Problem]:
     for name, role in site.roles.items():
         for model, spec, use in _models_of(site, name):
-            says = f"but model `{model}` ({use}) answers {choices(sorted(spec.answers))}"
+            answered = spec.protocols()
+            says = f"but model `{model}` ({use}) answers {choices(sorted(answered))}"
             at = ("models", model)
-            if role.answers and role.answers not in spec.answers:
-                asks = f"role `{name}` of method `{site.method.use}` asks `{role.answers}`"
-                yield Problem(f"{asks}, {says}", _answering(role.answers), at)
+            if role.answers and not set(role.answers) & set(answered):
+                wanted = " or ".join(f"`{protocol}`" for protocol in role.answers)
+                asks = f"role `{name}` of method `{site.method.use}` asks {wanted}"
+                yield Problem(f"{asks}, {says}", _answering(*role.answers), at)
                 continue
             for task, asked in _learnt_entries(site).items() if role.learns else ():
-                if asked.asks not in spec.answers:
+                if asked.asks not in answered:
                     what = f"task `{task}` asks `{asked.asks}`, {says}"
                     yield Problem(what, _answering(asked.asks), at)
 
@@ -248,14 +250,15 @@ def _takes(site: Site) -> Iterator[Problem]:
     for name in site.roles:
         for model, spec, use in _models_of(site, name):
             for task, asked in _learnt_entries(site).items():
-                if spec.takes and asked.kind and asked.kind not in spec.takes:
-                    what = f"{use} takes {choices(sorted(spec.takes))}, but task `{task}` gives "
+                if (kinds := spec.kinds()) and asked.kind and asked.kind not in kinds:
+                    what = f"{use} takes {choices(sorted(kinds))}, but task `{task}` gives "
                     fix = _taking(asked.kind)
                     yield Problem(what + asked.kind, fix, ("models", model, "use"))
 
 
-def _answering(protocol: str) -> str:
-    return _advice([name for name, model in _built_in().items() if protocol in model.answers])
+def _answering(*protocols: str) -> str:
+    found = [name for name, model in _built_in().items() if set(protocols) & set(model.answers)]
+    return _advice(found)
 
 
 def _taking(kind: str) -> str:

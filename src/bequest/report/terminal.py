@@ -28,6 +28,7 @@ _OF_SEQUENCES = {
     "fwt": "FWT",
     "learning_accuracy": "just learned",
 }
+_WITHIN_TASKS = {"min_accuracy": "worst on the way", "wc_accuracy": "worst case"}
 _MARKS = {"surely better": "▲", "surely worse": "▼", "can't be told": "·"}
 _STYLES = {"surely better": "green", "surely worse": "red", "can't be told": "dim"}
 
@@ -86,10 +87,12 @@ def sequences_table(matrix: Matrix) -> Table | None:
     table = _table("Learning one task after another")
     table.add_column("step")
     table.add_column("tasks", justify="right")
-    for heading in _OF_SEQUENCES.values():
+    within = any(row.checkpoint is not None for row in matrix.rows)
+    metrics = _OF_SEQUENCES | (_WITHIN_TASKS if within else {})
+    for heading in metrics.values():
         table.add_column(heading, justify="right")
     for one in found:
-        cells = [_of_sequence(one, metric) for metric in _OF_SEQUENCES]
+        cells = [_of_sequence(one, metric) for metric in metrics]
         table.add_row(one.title, str(len(one.tasks)), *cells)
     return table
 

@@ -18,7 +18,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 class Dataset(ColumnSettings, ImageSettings):
-    """A Hugging Face data set of images or numbers, from a local folder or a hub id.
+    """A Hugging Face data set of images, texts or numbers, from a local folder or a hub id.
 
     Its own splits are taken where it has them. No code that comes with a data set is run.
     """
@@ -31,6 +31,7 @@ class Dataset(ColumnSettings, ImageSettings):
     )
     name: str | None = Field(None, description="Configuration of the data set.")
     image: str | None = Field(None, description="Column of images; found when left out.")
+    text: str | None = Field(None, description="Column of texts; found when left out.")
 
     def check(self) -> list[Problem]:
         """Shares and the local folder; hub ids are tried when loaded."""
@@ -43,7 +44,7 @@ class Dataset(ColumnSettings, ImageSettings):
         return [*super().check(), missing(self.path)]
 
     def load(self, name: str) -> Classification:
-        """Images uint8 [channels, size, size] or features [columns].
+        """Images uint8 [channels, size, size], texts, or features [columns].
 
         Raises:
             RequestError: it can't be had, or has no usable columns.

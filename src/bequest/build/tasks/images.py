@@ -6,17 +6,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from bequest.build.paths import located, missing
+from bequest.build.paths import FOLDER_SIDES, class_folders, located, missing
 from bequest.build.settings import ImageSettings
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bequest.build.classification import Classification
-
-_SIDES = ("train", "validation", "test")
-_ALSO = {"val": "validation", "valid": "validation"}
 
 
 class Images(ImageSettings):
@@ -33,7 +28,7 @@ class Images(ImageSettings):
             return [*problems, missing(self.path)]
         if not place.is_dir():
             return [*problems, Problem(f"`{self.path}` is not a folder", field=("path",))]
-        classes = {folder.name for _, folder in _class_folders(place)}
+        classes = {folder.name for _, folder in class_folders(place)}
         if len(classes) < 2:
             what = f"`{self.path}` holds {len(classes)} folders of classes; at least 2 are needed"
             fix = "put pictures into `class/` or `train/class/`"
@@ -57,8 +52,8 @@ class Images(ImageSettings):
         from bequest.build.splitting import Pool
 
         found = [
-            (_SIDES.index(side), folder.name, file)
-            for side, folder in _class_folders(located(self.path))
+            (FOLDER_SIDES.index(side), folder.name, file)
+            for side, folder in class_folders(located(self.path))
             for file in sorted(folder.iterdir())
             if file.suffix.lower() in FORMATS and not file.name.startswith(".")
         ]
@@ -68,15 +63,3 @@ class Images(ImageSettings):
         side = np.array([side for side, _, _ in found], np.int8)
         ids, pictures = read_pictures([file for _, _, file in found], self)
         return picture_task(self, name, labels, Pool(ids, targets, side), pictures)
-
-
-def _class_folders(place: Path) -> list[tuple[str, Path]]:
-    """Every folder of a class, with the side it belongs to; training where none is named."""
-    sides = [(_ALSO.get(folder.name, folder.name), folder) for folder in _folders(place)]
-    if "train" not in (side for side, _ in sides):
-        return [("train", folder) for _, folder in sides]
-    return [(side, inner) for side, folder in sides if side in _SIDES for inner in _folders(folder)]
-
-
-def _folders(place: Path) -> list[Path]:
-    return sorted(path for path in place.iterdir() if path.is_dir() and path.name[0] != ".")

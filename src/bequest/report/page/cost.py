@@ -26,6 +26,7 @@ def cost(matrix: Matrix) -> Html:
     lines = [
         [row.title, *(_bar(m, costs.get(i, {}).get(m.name), most[m.name]) for m in known)]
         for i, row in enumerate(matrix.rows)
+        if row.checkpoint is None
     ]
     return join([
         tag("p", "Means over seeds. Bars share a scale within a column.", class_="soft"),

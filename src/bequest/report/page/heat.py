@@ -13,7 +13,7 @@ from bequest.measure.contrasts import METRICS
 from bequest.measure.metrics import SCORES
 from bequest.report.page.html import Html, join, numbers_below, table, tag
 from bequest.report.page.numbers import number, spread
-from bequest.report.page.rows import line_words, lines, metric_range, row_name
+from bequest.report.page.rows import line_words, lines, metric_range, row_name, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,10 +94,10 @@ def _short(value: float) -> float | None:
 
 def _differences(matrix: Matrix, metric: str, metrics: int) -> list[list[Any]]:
     """Row, other, column, difference, low, high; that of the pair turned round is its negative."""
-    count = len(matrix.rows)
+    rows = whole(matrix.rows)
     pairs = {(max(pair), min(pair)) for pair in matrix.comparisons()}
-    if count * (count - 1) // 2 * len(matrix.tasks) * metrics <= MOST_DIFFERENCES:
-        pairs = {(row, other) for row in range(count) for other in range(row)}
+    if len(rows) * (len(rows) - 1) // 2 * len(matrix.tasks) * metrics <= MOST_DIFFERENCES:
+        pairs = {(row, other) for row in rows for other in rows if other < row}
     return [
         [row, other, column, *map(_short, (it.value, it.low, it.high))]
         for row, other in sorted(pairs)
@@ -109,7 +109,7 @@ def _differences(matrix: Matrix, metric: str, metrics: int) -> list[list[Any]]:
 
 def _controls(matrix: Matrix, names: Sequence[str]) -> Html:
     metrics = [tag("option", name.replace("_", " "), value=name) for name in names]
-    rows = [tag("option", row.title, value=str(i)) for i, row in enumerate(matrix.rows)]
+    rows = [tag("option", matrix.rows[i].title, value=str(i)) for i in whole(matrix.rows)]
     return tag(
         "form",
         tag("label", "show ", tag("select", *metrics, id="metric")),
@@ -188,8 +188,8 @@ def _key() -> Html:
 
 def _absent(matrix: Matrix) -> Iterator[Html]:
     missing = [
-        f"{row.title} on {task}: {matrix.cells.why_absent(i, task)}"
-        for i, row in enumerate(matrix.rows)
+        f"{matrix.rows[i].title} on {task}: {matrix.cells.why_absent(i, task)}"
+        for i in whole(matrix.rows)
         for task in matrix.tasks
         if not matrix.cells.seeds_of(i, task)
     ]
@@ -204,7 +204,7 @@ def _numbers(matrix: Matrix, names: Sequence[str]) -> Html:
         [matrix.rows[i].title, task, name, number(it.value), spread(it.low, it.high), f"{it.n:,}",
          ", ".join(map(number, it.seeds))]
         for name in names
-        for i in range(len(matrix.rows))
+        for i in whole(matrix.rows)
         for task in matrix.tasks
         if matrix.has(name, i, task)
         for it in (matrix.value(name, i, task),)

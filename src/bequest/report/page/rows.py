@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 _LINES = {GIVEN: "as they came, before anything", MAIN: "what was asked for"}
 
 
+def whole(rows: Sequence[Row]) -> list[int]:
+    """Indices of the rows, but for moments within the learning of a task."""
+    return [i for i, row in enumerate(rows) if row.checkpoint is None]
+
+
 def lines(rows: Sequence[Row]) -> Mapping[str, list[int]]:
-    """Indices of the rows of each line; input models first, then `main`, then the others."""
+    """Indices of the whole rows of each line; input models first, then `main`, then the others."""
     names = dict.fromkeys((GIVEN, MAIN, *(row.line for row in rows)))
-    found = {name: [i for i, row in enumerate(rows) if row.line == name] for name in names}
+    found = {name: [i for i in whole(rows) if rows[i].line == name] for name in names}
     return {name: own for name, own in found.items() if own}
 
 
@@ -39,7 +44,8 @@ def row_name(row: Row) -> Html:
 def ends(rows: Sequence[Row]) -> list[int]:
     """Trained rows that no other of the same line goes on from."""
     left = {(row.after, row.line) for row in rows}
-    return [i for i, row in enumerate(rows) if row.line != GIVEN and (i, row.line) not in left]
+    moved = [(i, rows[i].line) for i in whole(rows) if rows[i].line != GIVEN]
+    return [i for i, line in moved if (i, line) not in left]
 
 
 def last_main(rows: Sequence[Row]) -> int | None:

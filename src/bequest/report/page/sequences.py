@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from bequest.measure.contrasts import METRICS
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from bequest.measure.rows import Row
 
 _WORD_HEIGHT = 13.0
-_MAIN = ("average_accuracy", "bwt", "forgetting", "fwt", "learning_accuracy")
+_MAIN = (
+    "average_accuracy",
+    "bwt",
+    "forgetting",
+    "fwt",
+    "learning_accuracy",
+    "min_accuracy",
+    "wc_accuracy",
+)
 _HEAD = ("task", "just learned", "at the end", "difference", "around zero")
 
 
@@ -29,13 +38,30 @@ _HEAD = ("task", "just learned", "at the end", "difference", "around zero")
 class Course:
     """Rows that learned tasks one after the other.
 
-    start: the row they went on from; stages: the rows; tasks: what each learned.
+    start: the row they went on from; stages: the rows; tasks: what each learned; moments: rows
+    within the learning of each, from the first update on.
     """
 
     title: str
     start: int | None
     stages: tuple[int, ...]
     tasks: tuple[str, ...]
+    moments: tuple[tuple[int, ...], ...]
+
+    def places(self) -> list[tuple[float, int]]:
+        """Where each row stands along the course, and the row.
+
+        Tasks are a unit apart; moments stand evenly between, whatever their steps.
+        """
+        way = list(zip(self.stages, self.moments, strict=True))
+        if self.start is not None:
+            way.insert(0, (self.start, ()))
+        found = []
+        for x, (stage, within) in enumerate(way):
+            apart = 1 / (len(within) + 1)
+            found += [(x - 1 + apart * i, row) for i, row in enumerate(within, 1) if x]
+            found.append((float(x), stage))
+        return found
 
 
 def courses(rows: Sequence[Row]) -> list[Course]:
@@ -54,6 +80,7 @@ def courses(rows: Sequence[Row]) -> list[Course]:
             rows[way[0]].after,
             tuple(way),
             tuple(str(rows[i].learned) for i in way),
+            tuple(_within(rows, i) for i in way),
         )
         for way in ways
         if len({rows[i].learned for i in way}) > 1
@@ -69,6 +96,10 @@ def sequences(matrix: Matrix, metrics: Mapping[str, Any]) -> Html | None:
         "After each stage the model is asked about every task again. A line that falls is a task "
         "being forgotten; the filled dot is the stage that learned it."
     )
+    if any(row.checkpoint is not None for row in matrix.rows):
+        note += (
+            " Between two dots the line goes through what was measured while a task was learned."
+        )
     return join([
         tag("p", note, class_="soft"), tag("div", *found, class_="grid wide"), *_known(metrics),
     ])  # fmt: skip
@@ -108,6 +139,13 @@ def _way(rows: Sequence[Row], end: int, learned: set[int]) -> list[int]:
     return own if len({rows[i].learned for i in own}) > 1 else way
 
 
+def _within(rows: Sequence[Row], stage: int) -> tuple[int, ...]:
+    """The moments right before a stage that learned a task, from its first update on."""
+    own = (i for i in reversed(range(stage)) if rows[i].step == rows[stage].step)
+    found = list(takewhile(lambda i: rows[i].checkpoint is not None, own))
+    return tuple(i for i in reversed(found) if rows[i].checkpoint)
+
+
 def _course(matrix: Matrix, course: Course) -> Html | None:
     metric = next((m for task in course.tasks if (m := matrix.primary(task))), None)
     tasks = [
@@ -123,22 +161,23 @@ def _course(matrix: Matrix, course: Course) -> Html | None:
         _chart(matrix, course, tasks, metric),
         table(_HEAD, _left(matrix, course, tasks, metric), class_="stack"),
         numbers_below("Every task after every stage", _triangle(matrix, course, tasks, metric)),
+        _while_learning(matrix, course, tasks, metric),
     )
 
 
 def _chart(matrix: Matrix, course: Course, tasks: Sequence[str], metric: str) -> Html:
-    rows = course.stages if course.start is None else (course.start, *course.stages)
+    places = course.places()
     low, high = metric_range(matrix, metric, METRICS[metric].bounds)
     right = 14.0 + 6.4 * max(map(len, tasks))
-    frame = Frame.around((-0.15, max(len(rows) - 1.0, 1.0)), (low, high),
+    frame = Frame.around((-0.15, max(places[-1][0], 1.0)), (low, high),
                          size=(380.0, 250.0), right=min(right, 130.0))  # fmt: skip
     names = ["before"] * (course.start is not None) + list(course.tasks)
     marks = [(float(i), _cut(name, 330 / len(names))) for i, name in enumerate(names)]
     drawn, ends = [], []
     for index, task in enumerate(tasks):
         points = [
-            (i, row, matrix.value(metric, row, task))
-            for i, row in enumerate(rows)
+            (x, row, matrix.value(metric, row, task))
+            for x, row in places
             if matrix.has(metric, row, task)
         ]
         drawn.append(_task_line(matrix, frame, index % COLOURS, task, points))
@@ -155,11 +194,13 @@ def _task_line(
     frame: Frame,
     colour: int,
     task: str,
-    points: Sequence[tuple[int, int, Estimate]],
+    points: Sequence[tuple[float, int, Estimate]],
 ) -> Html:
-    parts = [path([(frame.x(i), frame.y(it.value)) for i, _, it in points], f"line c{colour}")]
-    for i, row, it in points:
-        x = frame.x(i)
+    parts = [path([(frame.x(x), frame.y(it.value)) for x, _, it in points], f"line c{colour}")]
+    for place, row, it in points:
+        if matrix.rows[row].checkpoint is not None:
+            continue  # the line shows it; dots and whiskers are for whole stages
+        x = frame.x(place)
         if it.low == it.low:
             parts.append(line(x, frame.y(it.low), x, frame.y(it.high), f"whisker c{colour}"))
         learned = matrix.rows[row].learned == task
@@ -241,6 +282,29 @@ def _triangle(matrix: Matrix, course: Course, tasks: Sequence[str], metric: str)
     head = tag("tr", tag("th", "", scope="col"), *(tag("th", t, scope="col") for t in tasks))
     inner = tag("table", tag("thead", head), tag("tbody", *lines), class_="heat dense")
     return tag("div", inner, class_="scroll")
+
+
+def _while_learning(
+    matrix: Matrix, course: Course, tasks: Sequence[str], metric: str
+) -> Html | None:
+    """Every task at the moments within the learning of each; None where there are none."""
+    lines = [
+        [learned, f"{matrix.rows[row].checkpoint:g}", *_scores(matrix, row, tasks, metric)]
+        for learned, within in zip(course.tasks, course.moments, strict=True)
+        for row in within
+    ]
+    head = ("while learning", "after steps", *tasks)
+    return (
+        numbers_below("Every task within the learning of each", table(head, lines))
+        if lines
+        else None
+    )
+
+
+def _scores(matrix: Matrix, row: int, tasks: Sequence[str], metric: str) -> Iterator[str]:
+    for task in tasks:
+        known = matrix.has(metric, row, task)
+        yield number(matrix.value(metric, row, task).value) if known else "—"
 
 
 def _known(metrics: Mapping[str, Any]) -> Iterator[Html]:

@@ -17,6 +17,7 @@ from bequest.report.page.sequences import sequences
 from bequest.report.page.source import PAGE, Source, read
 from bequest.report.page.steps import cards
 from bequest.report.page.story import story
+from bequest.report.page.transcripts import transcripts
 from bequest.report.page.verdict import stamp, verdict
 from bequest.store.files import write_text
 
@@ -48,6 +49,7 @@ def page(source: Source) -> str:
         ("What changed", changes(matrix)),
         ("Learning", curves(source.curves)),
         ("Answers that flipped", flips(source.exhibits, matrix)),
+        ("What was written", transcripts(source.exhibits, matrix)),
         ("How sure it is", calibration(matrix)),
         ("What it costs", cost(matrix)),
         ("How to reproduce", reproduce(source.record)),

@@ -1,0 +1,192 @@
+"""Texts in files: folders of documents, and JSON Lines or CSV with one record a line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bequest.build.paths import located, missing
+from bequest.core.errors import Problem, RequestError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+LARGEST = 1 << 30  # bytes of one file or folder; more is not read into memory
+LONGEST_LINE = 1 << 24
+_RECORDS = (".jsonl", ".json", ".csv")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of a file: its fields, and where it stands (`file:line`)."""
+
+    place: str
+    fields: dict[str, Any]
+
+    def text(self, field: str) -> str:
+        """The text in a field.
+
+        Raises:
+            RequestError: there is no such field, or it holds something else.
+        """
+        value = self.value(field)
+        if not isinstance(value, str):
+            said = "empty" if value is None else f"a {type(value).__name__}"
+            raise RequestError(Problem(f"`{self.place}`: `{field}` must be text, but is {said}"))
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:  # JSON can write such
+            what = f"`{self.place}`: `{field}` holds half a surrogate pair"
+            raise RequestError(Problem(what)) from error
+        return value
+
+    def word(self, field: str) -> str:
+        """What names something: a text without blanks around it, a whole number, or empty.
+
+        Raises:
+            RequestError: there is no such field, or it holds something else.
+        """
+        value = self.value(field)
+        if value is None or isinstance(value, int):
+            return "" if value is None else str(value)
+        return self.text(field).strip()
+
+    def value(self, field: str) -> Any:
+        """Whatever stands in a field.
+
+        Raises:
+            RequestError: there is no such field.
+        """
+        if field not in self.fields:
+            raise RequestError(self.lack_of(field))
+        return self.fields[field]
+
+    def lack_of(self, field: str, setting: str = "") -> Problem:
+        """The problem of a field that isn't there, which `setting` names."""
+        fix = f"there are {', '.join(map(str, self.fields))}"
+        where = (setting,) if setting else ()
+        meant = did_you_mean(field, self.fields)
+        return Problem(f"`{self.place}` has no `{field}`", fix, where, meant)
+
+
+def has_records(path: str) -> bool:
+    """Whether a file's name says that it holds records."""
+    return located(path).suffix.lower() in _RECORDS
+
+
+def records(path: str) -> Iterator[Record]:
+    """The records of a CSV file, or of one with a JSON object a line, in order.
+
+    Raises:
+        RequestError: the file or one of its lines can't be read.
+    """
+    place = located(path)
+    _refuse_large(path, place)
+    read = _csv if place.suffix.lower() == ".csv" else _json_lines
+    try:
+        with place.open(encoding="utf-8-sig", newline="") as lines:
+            yield from read(path, lines)
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, error) from error
+    except OSError as error:
+        raise RequestError(Problem(f"`{path}` can't be read: {error.strerror}")) from error
+
+
+def column_problems(path: str, columns: Mapping[str, str | None]) -> list[Problem]:
+    """What keeps a file from having these columns, by the setting that names each."""
+    try:
+        first = next(records(path), None)
+    except RequestError as error:
+        return error.problems
+    if first is None:
+        return [Problem(f"`{path}` holds no records", field=("path",))]
+    named = [(setting, column) for setting, column in columns.items() if column]
+    return [first.lack_of(column, setting) for setting, column in named
+            if column not in first.fields]  # fmt: skip
+
+
+def documents(path: str) -> list[tuple[str, str]]:
+    """Name and text of every document: of a text file, or of all files below a folder, by name.
+
+    Raises:
+        RequestError: there is none, or one can't be read.
+    """
+    place = located(path)
+    if place.is_file():
+        _refuse_large(path, place)
+        return [(path, _read(place))]
+    if not place.is_dir():
+        raise RequestError(missing(path))
+    files = sorted(file for file in place.rglob("*") if file.is_file() and not _hidden(file, place))
+    if sum(file.stat().st_size for file in files) > LARGEST:
+        what = f"the files below `{path}` are over {LARGEST >> 30} GiB together"
+        raise RequestError(Problem(what, "name a smaller folder", ("path",)))
+    if not files:
+        raise RequestError(Problem(f"`{path}` has no file in it", field=("path",)))
+    return [(str(file.relative_to(place)), _read(file)) for file in files]
+
+
+def _hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _not_utf8(str(file), error) from error
+    except OSError as error:
+        raise RequestError(Problem(f"`{file}` can't be read: {error.strerror}")) from error
+
+
+def _json_lines(path: str, lines: Any) -> Iterator[Record]:
+    number = 0
+    while line := lines.readline(LONGEST_LINE + 1):
+        number += 1
+        place = f"{path}:{number}"
+        if len(line) > LONGEST_LINE:
+            raise RequestError(Problem(f"`{place}` is over {LONGEST_LINE >> 20} MiB long"))
+        if not line.strip():
+            continue
+        try:
+            fields = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            fix = "each line must be one JSON object"
+            raise RequestError(Problem(f"`{place}` is not JSON: {error}", fix)) from error
+        if not isinstance(fields, dict):
+            fix = "write one object a line, without a list around them"
+            raise RequestError(Problem(f"`{place}` must be a JSON object", fix))
+        yield Record(place, fields)
+
+
+def _csv(path: str, lines: Any) -> Iterator[Record]:
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))  # else 128 KiB
+    reader = csv.DictReader(lines, strict=True)
+    try:
+        names = list(reader.fieldnames or ())
+        if twice := {name for name in names if names.count(name) > 1}:
+            what = f"`{path}` has the column {', '.join(sorted(twice))} more than once"
+            raise RequestError(Problem(what))
+        for fields in reader:
+            place = f"{path}:{reader.line_num}"
+            if None in fields:
+                raise RequestError(Problem(f"`{place}` has more values than the header has names"))
+            yield Record(place, dict(fields))
+    except csv.Error as error:
+        raise RequestError(Problem(f"`{path}:{reader.line_num}`: {error}")) from error
+
+
+def _refuse_large(path: str, place: Path) -> None:
+    if not place.is_file():
+        raise RequestError(missing(path))
+    if place.stat().st_size > LARGEST:
+        what = f"`{path}` is over {LARGEST >> 30} GiB"
+        raise RequestError(Problem(what, "give a smaller part of it", ("path",)))
+
+
+def _not_utf8(path: str, error: UnicodeDecodeError) -> RequestError:
+    what = f"`{path}` is not UTF-8: byte {error.object[error.start]:#x} at {error.start}"
+    return RequestError(Problem(what, "convert it to UTF-8"))

@@ -1,0 +1,55 @@
+"""Models that are made from another model, which a recipe names inside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from bequest.core.find import find
+from bequest.core.parts import ModelSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from bequest.core.errors import Problem
+    from bequest.core.find import Kind
+
+
+class Inner(ModelSpec):
+    """A model made from the one in `of`; it answers and takes what that one does."""
+
+    answers: ClassVar[Collection[str]] = frozenset({"logits", "logprob", "complete", "embed"})
+    inner: ClassVar[Mapping[str, Kind]] = {"of": "models"}
+
+    of: dict[str, Any] = Field(description="The model it is made from: `use:` and its settings.")
+
+    def check(self) -> list[Problem]:
+        """What is wrong with the other model."""
+        return [problem.under("of") for problem in self.base().check()]
+
+    def protocols(self) -> Collection[str]:
+        """What the other model answers."""
+        return self.base().protocols()
+
+    def kinds(self) -> Collection[str]:
+        """What the other model takes."""
+        return self.base().kinds()
+
+    def base(self) -> ModelSpec:
+        """The other model."""
+        settings = {name: value for name, value in self.of.items() if name != "use"}
+        if ":" in self.of["use"]:
+            settings = {"path": self.of["use"], "options": settings}
+            return _users_own(settings)
+        spec: ModelSpec = find("models", self.of["use"]).model_validate(settings)
+        return spec
+
+
+def _users_own(settings: dict[str, Any]) -> ModelSpec:
+    from bequest.build.models._user import UserModel
+
+    target = find("models", settings["path"])
+    if isinstance(target, type) and issubclass(target, ModelSpec):
+        return target.model_validate(settings["options"])
+    return UserModel.model_validate(settings)

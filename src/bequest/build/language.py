@@ -1,0 +1,145 @@
+"""A live language model: what it gives each token of a text, and how it goes on from a prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from bequest.build.tokens import encode, first_token, ids_of
+from bequest.core.errors import Problem, RequestError
+from bequest.core.live import Ragged, Texts
+from bequest.lazy import torch, transformers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from bequest.build.tokens import Encoded
+
+_AT_ONCE = 512  # tokens whose scores over the whole vocabulary are held at once
+_CLOSE = 1e-3
+
+
+@dataclass(eq=False)
+class LanguageModel:
+    """A causal language model of transformers with its tokenizer.
+
+    module: a `…ForCausalLM`, perhaps with adapters inside.
+    longest: tokens that it reads at once.
+    """
+
+    module: torch.nn.Module
+    tokenizer: Any
+    longest: int
+    labels: tuple[str, ...] = ()
+    answers: Collection[str] = frozenset({"logprob", "complete"})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LanguageModel:
+        """A model of its own; the tokenizer never changes and is shared."""
+        import copy
+
+        module = copy.deepcopy(self.module, memo)
+        return LanguageModel(module, self.tokenizer, self.longest, self.labels, self.answers)
+
+    def logprob(self, texts: Texts) -> Ragged:
+        """The log-probability of each token given what stands before it, in nats."""
+        encoded = self.encoded(texts)
+        states = self.states(encoded)
+        if torch.is_grad_enabled():
+            found = chosen(self.scores(states), encoded.targets)
+        else:
+            parts = zip(
+                torch.split(states, _AT_ONCE), torch.split(encoded.targets, _AT_ONCE), strict=True
+            )
+            found = torch.cat([chosen(self.scores(few), these) for few, these in parts])
+        return Ragged(found, encoded.lengths)
+
+    def hidden(self, texts: Texts) -> Ragged:
+        """The last hidden state that each token is predicted from, [tokens, width].
+
+        `scores` makes of them what the model itself would say.
+        """
+        encoded = self.encoded(texts)
+        return Ragged(self.states(encoded), encoded.lengths)
+
+    def encoded(self, texts: Texts) -> Encoded:
+        """The texts as this model's tokens, on its device."""
+        return encode(texts, self.tokenizer, self.longest, self._device)
+
+    def states(self, encoded: Encoded) -> torch.Tensor:
+        """Last hidden states where tokens are predicted: [tokens, width]."""
+        body = cast("Any", self.module).base_model
+        held = body(input_ids=encoded.ids, attention_mask=encoded.mask, use_cache=False)
+        return cast("torch.Tensor", held.last_hidden_state.flatten(0, 1)[encoded.places])
+
+    def scores(self, states: torch.Tensor) -> torch.Tensor:
+        """Unnormalised scores of the whole vocabulary: [tokens, vocabulary]."""
+        head = cast("Any", self.module).get_output_embeddings()
+        return cast("torch.Tensor", head(states))
+
+    def complete(
+        self, prompts: Sequence[str], longest: int = 64, temperature: float = 0.0
+    ) -> list[str]:
+        """What the model writes behind each prompt, until its end token or `longest` tokens.
+
+        temperature: 0 takes the likeliest token each time; otherwise tokens are drawn from torch's
+            global generator.
+
+        Raises:
+            RequestError: a prompt is longer than what the model reads at once.
+        """
+        ids, mask = self._padded_left(prompts, longest)
+        drawn = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {}
+        settings = transformers.GenerationConfig(
+            max_new_tokens=longest,
+            pad_token_id=first_token(self.tokenizer),
+            eos_token_id=self.tokenizer.eos_token_id,
+            **(drawn or {"do_sample": False}),
+        )
+        with torch.no_grad():
+            written = cast("Any", self.module).generate(
+                input_ids=ids, attention_mask=mask, generation_config=settings
+            )
+        texts: list[str] = self.tokenizer.batch_decode(
+            written[:, ids.shape[1] :], skip_special_tokens=True
+        )
+        return texts
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    def _padded_left(
+        self, prompts: Sequence[str], longest: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        first = first_token(self.tokenizer)
+        rows = [[first, *ids] for ids in ids_of(prompts, self.tokenizer)]
+        width = max(map(len, rows))
+        if width + longest > self.longest:
+            what = f"a prompt of {width} tokens and {longest} new ones are too many for a model "
+            fix = "shorten the prompts, or give the model a larger `longest`"
+            raise RequestError(Problem(f"{what}that reads {self.longest} at once", fix))
+        ids = torch.tensor([[first] * (width - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+        return ids.to(self._device), mask.to(self._device)
+
+
+def chosen(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Log-probability of each target, in nats. scores: [tokens, vocabulary]; targets: [tokens]."""
+    picked = scores.gather(1, targets[:, None])[:, 0].float()
+    return picked - scores.float().logsumexp(dim=1)
+
+
+def check_head(model: LanguageModel) -> None:
+    """Make sure that the head, applied to hidden states, says what the whole model says.
+
+    Raises:
+        RequestError: the architecture changes its scores behind the head.
+    """
+    encoded = model.encoded(Texts(("a b",)))
+    with torch.inference_mode():
+        whole = cast("Any", model.module)(input_ids=encoded.ids, attention_mask=encoded.mask)
+        direct = whole.logits.flatten(0, 1)[encoded.places]
+        apart = (model.scores(model.states(encoded)) - direct).abs().max()
+    if not bool(apart <= _CLOSE * (1 + direct.abs().max())):
+        what = f"`{type(model.module).__name__}` changes its scores behind the output layer"
+        raise RequestError(Problem(what, "such architectures are not supported yet"))

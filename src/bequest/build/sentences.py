@@ -1,0 +1,155 @@
+"""Pretrained models of texts: language models, classifiers and embedders, with their tokenizers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from bequest.build.language import LanguageModel, check_head
+from bequest.build.paths import read_json
+from bequest.build.pretrained import load
+from bequest.build.vision import names_of_logits, new_head, quiet, replace_head
+from bequest.core.errors import Problem, RequestError
+from bequest.lazy import functional, torch, transformers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from bequest.build.models.hf import Hf
+    from bequest.build.pretrained import Files
+    from bequest.core.live import Texts
+
+
+@dataclass(eq=False)
+class TextClassifier:
+    """A `…ForSequenceClassification` of transformers with its tokenizer; answers with logits."""
+
+    module: torch.nn.Module
+    labels: tuple[str, ...]
+    tokenizer: Any
+    longest: int
+    answers: Collection[str] = frozenset({"logits"})
+
+    def logits(self, inputs: Texts) -> torch.Tensor:
+        """One unnormalised score per label for each text: [batch, labels].
+
+        What is longer than the model reads at once is cut off at its end.
+        """
+        answer = self.module(**padded(inputs, self.tokenizer, self.longest, self.module))
+        return cast("torch.Tensor", answer.logits)
+
+
+@dataclass(eq=False)
+class Embedder:
+    """An encoder of transformers with its tokenizer; answers with one vector per text.
+
+    pooling: "mean" over tokens, or "first" token; normalized: whether vectors have length 1.
+    """
+
+    module: torch.nn.Module
+    tokenizer: Any
+    longest: int
+    pooling: str = "mean"
+    normalized: bool = True
+    labels: tuple[str, ...] = ()
+    answers: Collection[str] = frozenset({"embed"})
+
+    def embed(self, inputs: Texts) -> torch.Tensor:
+        """One vector per text: [batch, width]; what is too long is cut off at its end."""
+        tokens = padded(inputs, self.tokenizer, self.longest, self.module)
+        states = self.module(**tokens).last_hidden_state  # [batch, tokens, width]
+        if self.pooling == "first":
+            vectors = states[:, 0]
+        else:
+            there = tokens["attention_mask"][..., None].to(states.dtype)
+            vectors = (states * there).sum(dim=1) / there.sum(dim=1)
+        return functional.normalize(vectors, dim=1) if self.normalized else vectors
+
+
+def language_model(spec: Hf, files: Files) -> LanguageModel:
+    """The language model in `files`.
+
+    Raises:
+        RequestError: it can't be loaded, or its answers can't be taken apart.
+    """
+    tokenizer = _tokenizer(spec.path, files)
+    with quiet():
+        kind = transformers.AutoModelForCausalLM
+        net = load(kind, spec.path, files, dtype=torch.float32).eval()
+    model = LanguageModel(net, tokenizer, _longest(spec, net.config))
+    check_head(model)
+    return model
+
+
+def text_classifier(spec: Hf, files: Files, labels: tuple[str, ...]) -> TextClassifier:
+    """The classifier of texts in `files`, with a new head for `labels` where that is asked for.
+
+    Raises:
+        RequestError: it can't be loaded.
+    """
+    tokenizer = _tokenizer(spec.path, files)
+    kind = transformers.AutoModelForSequenceClassification
+    head = new_head(len(labels)) if spec.new_head else {}
+    with quiet():
+        net = load(kind, spec.path, files, dtype=torch.float32, **head).eval()
+        if spec.new_head:
+            replace_head(net)
+    net.config.pad_token_id = tokenizer.pad_token_id
+    known = labels if spec.new_head else names_of_logits(net.config)
+    return TextClassifier(net.eval(), known, tokenizer, _longest(spec, net.config))
+
+
+def embedder(spec: Hf, files: Files) -> Embedder:
+    """The embedder in `files`; pooled as its sentence-transformers settings say, by mean if none.
+
+    Raises:
+        RequestError: it can't be loaded, or is pooled in a way that is not supported.
+    """
+    tokenizer = _tokenizer(spec.path, files)
+    with quiet():
+        net = load(transformers.AutoModel, spec.path, files, dtype=torch.float32).eval()
+    pooling, normalized = _pooling(spec.path, files.folder)
+    return Embedder(net, tokenizer, _longest(spec, net.config), pooling, normalized)
+
+
+def padded(texts: Texts, tokenizer: Any, longest: int, module: torch.nn.Module) -> dict[str, Any]:
+    """A batch of whole texts as an encoder takes them, on its device."""
+    whole = [texts.whole(number) for number in range(len(texts))]
+    tokens = tokenizer(
+        whole, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+    )
+    device = next(module.parameters()).device
+    return {name: values.to(device) for name, values in tokens.items()}
+
+
+def _tokenizer(path: str, files: Files) -> Any:
+    with quiet():
+        tokenizer = load(transformers.AutoTokenizer, path, files)
+    if not tokenizer.is_fast:
+        what = f"`{path}` has no tokenizer.json"
+        raise RequestError(Problem(what, "save its tokenizer in the fast form", ("path",)))
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token
+    return tokenizer
+
+
+def _longest(spec: Hf, config: Any) -> int:
+    can = getattr(config, "max_position_embeddings", None) or spec.longest
+    return min(spec.longest, int(can))
+
+
+def _pooling(path: str, folder: Path) -> tuple[str, bool]:
+    """How token vectors become one, as sentence-transformers saved it, and whether of length 1."""
+    modules = folder / "modules.json"
+    normalized = modules.is_file() and "Normalize" in modules.read_text(encoding="utf-8")
+    settings = folder / "1_Pooling" / "config.json"
+    if not settings.is_file():
+        return "mean", normalized
+    told = read_json(settings)
+    if told.get("pooling_mode_mean_tokens"):
+        return "mean", normalized
+    if told.get("pooling_mode_cls_token"):
+        return "first", normalized
+    what = f"`{path}` pools its vectors by neither mean nor first token"
+    raise RequestError(Problem(what, "such embedders are not supported", ("path",)))

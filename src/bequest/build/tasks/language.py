@@ -1,0 +1,56 @@
+"""Running text that a language model is to find likely."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from bequest.build.finding import path_problems
+from bequest.build.settings import SplitSettings
+
+if TYPE_CHECKING:
+    from bequest.build.running_text import RunningText
+    from bequest.core.errors import Problem
+
+
+class Language(SplitSettings):
+    """Texts in a file or folder, cut into passages; what is measured is their perplexity.
+
+    A `.jsonl`, `.json` or `.csv` file has one document a line; any other file is one document; a
+    folder has one in each file. Passages of a document stay on one side.
+    """
+
+    asks: ClassVar[str] = "logprob"
+    kind: ClassVar[str] = "text"
+
+    path: str = Field(
+        min_length=1, description="The file or folder, or an asset and a part of it: `name/part`."
+    )
+    column: str = Field("text", description="Where the text is in a file of records.")
+    passage: int = Field(
+        800, ge=20, le=100_000, description="Characters of a passage, at the most."
+    )
+    documents: int | None = Field(
+        None, ge=3, description="Take so many documents at most, of all lengths alike."
+    )
+    passages: int | None = Field(
+        None, ge=1, description="Take so many passages of a document at most, from its beginning."
+    )
+    test_samples: int | None = Field(
+        None, ge=1, description="Test on so many passages at most, of all documents alike."
+    )
+
+    def check(self) -> list[Problem]:
+        """Shares, and whether the path leads anywhere."""
+        return [*super().check(), *path_problems(self.path)]
+
+    def load(self, name: str) -> RunningText:
+        """Passages on three sides.
+
+        Raises:
+            RequestError: a file can't be used, or too few documents are there.
+        """
+        from bequest.build.running_text import running_text
+
+        return running_text(self, name)

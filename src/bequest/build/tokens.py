@@ -1,0 +1,168 @@
+"""Texts as the tokens of one model: windows without padding in what is counted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bequest.core.errors import Problem, RequestError
+from bequest.lazy import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bequest.core.live import Texts
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Some texts as windows of tokens.
+
+    ids, mask: int64 [windows, tokens], padded on the right; mask is 1 where a token stands.
+    places: where in the flattened windows the model says what comes next, [predicted tokens].
+    targets: the tokens that do come next, int64 [predicted tokens].
+    lengths: predicted tokens of each text, int64 [texts].
+    """
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    places: torch.Tensor
+    targets: torch.Tensor
+    lengths: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a model reads at once: `ids`, of which those from `start` on are predicted."""
+
+    ids: list[int]
+    start: int
+
+
+def encode(texts: Texts, tokenizer: Any, longest: int, device: torch.device) -> Encoded:
+    """Every token of every text once, each with as much before it as `longest` tokens allow.
+
+    Prompts and texts become tokens apart from each other, so a text has the same tokens behind any
+    prompt. A text that doesn't fit goes on in further windows.
+
+    Raises:
+        RequestError: a prompt leaves no room for its text.
+    """
+    rows = zip(_prompts(texts, tokenizer), _answers(texts, tokenizer), strict=True)
+    cut = [windows(before, ids, first_token(tokenizer), longest) for before, ids in rows]
+    flat = [window for each in cut for window in each]
+    width = max((len(window.ids) for window in flat), default=1)
+    ids = torch.zeros(len(flat), width, dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    places, targets = [], []
+    for row, window in enumerate(flat):
+        size = len(window.ids)
+        ids[row, :size] = torch.tensor(window.ids)
+        mask[row, :size] = 1
+        places.append(torch.arange(window.start - 1, size - 1) + row * width)
+        targets.append(ids[row, window.start : size])
+    lengths = [sum(len(one.ids) - one.start for one in each) for each in cut]
+    whole = (ids, mask, _joined(places), _joined(targets), torch.tensor(lengths))
+    return Encoded(*(part.to(device) for part in whole))
+
+
+def windows(before: list[int], ids: list[int], first: int, longest: int) -> list[Window]:
+    """Cut `ids` so that each is predicted once; later windows begin anew with the token `first`.
+
+    before: what the first window begins with.
+
+    Raises:
+        RequestError: `before` leaves no room.
+    """
+    room = longest - len(before)
+    if room < 1:
+        raise RequestError(
+            Problem(
+                f"a prompt has {len(before)} tokens, but the model reads {longest} at once",
+                "shorten the prompts, or give the model a larger `longest`",
+            )
+        )
+    starts = range(room, len(ids), longest - 1)
+    further = (Window([first, *ids[start : start + longest - 1]], 1) for start in starts)
+    return [Window([*before, *ids[:room]], len(before)), *further]
+
+
+def first_token(tokenizer: Any) -> int:
+    """What stands before every text, so that its first token is predicted too.
+
+    Raises:
+        RequestError: the tokenizer has neither a token for the start nor for the end.
+    """
+    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return int(token)
+    what = "the tokenizer has no token for the start or the end of a text"
+    raise RequestError(Problem(what, "name one in its tokenizer_config.json"))
+
+
+def ids_of(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
+    """The tokens of each text, with nothing added."""
+    if not texts:
+        return []
+    found: list[list[int]] = tokenizer(
+        list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False
+    )["input_ids"]
+    return found
+
+
+def vocabulary(tokenizer: Any) -> str:
+    """A digest of everything that decides how a text becomes tokens: equal digests, equal ids."""
+    rules = json.loads(tokenizer.backend_tokenizer.to_str())
+    told = {name: rules.get(name) for name in ("normalizer", "pre_tokenizer", "model")}
+    added = sorted((token["id"], token["content"]) for token in rules.get("added_tokens", ()))
+    return hashlib.sha256(json.dumps([told, added], sort_keys=True).encode()).hexdigest()
+
+
+def matched(asked: Any, known: Any) -> list[int] | None:
+    """Where each token of the tokenizer `asked` stands in the vocabulary of `known`.
+
+    None where both are the same, position by position.
+
+    Raises:
+        RequestError: they cut texts into other tokens; compared by content, never by size.
+    """
+    if vocabulary(asked) == vocabulary(known):
+        return None
+    ours, theirs = asked.get_vocab(), known.get_vocab()
+    if missing := sorted(ours.keys() ^ theirs.keys()):
+        shown = ", ".join(f"`{token}`" for token in missing[:_SHOWN])
+        what = f"the models read other tokens: {len(missing)} are known to one only ({shown} …)"
+        raise RequestError(Problem(what, "use models with one tokenizer"))
+    if _cuts(asked) != _cuts(known):
+        what = "the models know the same tokens, but cut texts by other rules"
+        raise RequestError(Problem(what, "use models with one tokenizer"))
+    order = sorted(ours, key=ours.__getitem__)
+    return [theirs[token] for token in order]
+
+
+def _cuts(tokenizer: Any) -> str:
+    """How texts are cut, whatever numbers the tokens have."""
+    rules = json.loads(tokenizer.backend_tokenizer.to_str())
+    rules["model"].pop("vocab", None)
+    told = {name: rules.get(name) for name in ("normalizer", "pre_tokenizer", "model")}
+    return json.dumps(told, sort_keys=True)
+
+
+def _prompts(texts: Texts, tokenizer: Any) -> list[list[int]]:
+    first = [first_token(tokenizer)]
+    if not texts.prompts:
+        return [first] * len(texts)
+    return [first + ids for ids in ids_of(texts.prompts, tokenizer)]
+
+
+def _answers(texts: Texts, tokenizer: Any) -> list[list[int]]:
+    end = [tokenizer.eos_token_id] if texts.closed and tokenizer.eos_token_id is not None else []
+    return [ids + end for ids in ids_of(texts.texts, tokenizer)]
+
+
+def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
+    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)

@@ -93,10 +93,10 @@ def network(shape, labels):
 class _Short:
     """The first task is learnt for fewer epochs than the others."""
 
-    def learn_tasks(self, bench):
+    def transfer(self, bench):
         whole = bench.settings
         bench.settings = whole.model_copy(update={"epochs": FIRST_EPOCHS})
-        for stage in super().learn_tasks(bench):
+        for stage in super().transfer(bench):
             bench.settings = whole
             yield stage
 

@@ -8,22 +8,28 @@ from __future__ import annotations
 from bequest.core.find import find, known
 
 FIT = {"epochs": 2, "batch_size": 24, "optimizer": {"use": "adamw", "lr": 0.01}}
-MODELS = {"logits": {"use": "mlp", "hidden": [6]}, "embed": {"use": "toys:Embedder"}}
-TASKS = {"logits": "toys:Cloud", "embed": "toys:Retrieve"}
+MODELS = {
+    "logits": {"use": "mlp", "hidden": [6]},
+    "logprob": {"use": "toys:Bigrams"},
+    "embed": {"use": "toys:Embedder"},
+}
+TASKS = {"logits": "toys:Cloud", "logprob": "toys:Sayings", "embed": "toys:Retrieve"}
 
 
 def recipe_for(name: str) -> dict:
     """The smallest recipe that shows the method at work."""
     method = find("methods", name)
-    asks = next(iter(method.roles.values())).answers
+    asks = next(iter(method.roles.values())).answers[0]
     models, mapped = {}, {}
     for role, about in method.roles.items():
+        if about.optional:
+            continue
         names = [f"{role}{number}" for number in range(2)] if about.many else [role]
-        models |= dict.fromkeys(names, MODELS[about.answers])
+        models |= dict.fromkeys(names, MODELS[about.answers[0]])
         mapped[role] = names if about.many else role
     tasks = {
         f"{purpose}_task": {"use": TASKS[asks], "purpose": purpose}
-        | ({"shift": float(number)} if asks == "logits" else {})
+        | ({} if asks == "embed" else {"shift": float(number)})
         for number, purpose in enumerate(method.requires.purposes)
     }
     first = f"{next(iter(method.requires.purposes))}_task"

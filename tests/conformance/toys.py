@@ -16,7 +16,9 @@ from pydantic import Field
 
 from bequest import Method, ModelSpec, Outcomes, Requires, Role, Stage, TaskSpec
 from bequest.build.classification import Classification, fingerprint
-from bequest.core.live import Split
+from bequest.build.running_text import RunningText
+from bequest.build.splitting import content_ids
+from bequest.core.live import Ragged, Split, Texts
 from bequest.lazy import functional, torch
 from bequest.transfer.bench import Rows
 from bequest.transfer.streams import episodes, pair
@@ -46,6 +48,54 @@ class Cloud(TaskSpec):
         labels = ("a", "b")
         digest = fingerprint(labels, splits, {"shift": self.shift})
         return Classification(name, self.purpose, "features", (4,), labels, splits, digest)
+
+
+class Sayings(TaskSpec):
+    """Random walks over six letters, beginning elsewhere from task to task."""
+
+    asks: ClassVar[str] = "logprob"
+    kind: ClassVar[str] = "text"
+
+    shift: float = 0.0
+
+    def load(self, name: str) -> RunningText:
+        rng = np.random.default_rng(int(100 * self.shift))
+        said = ["".join(rng.choice(list("abcdef"), 8)) + str(int(self.shift)) for _ in range(60)]
+        cut = {"train": slice(0, 40), "validation": slice(40, 48), "test": slice(48, 60)}
+        ids = content_ids(text.encode() for text in said)
+        splits = {
+            side: Split(Texts(tuple(said[rows])), None, ids[rows]) for side, rows in cut.items()
+        }
+        digest = fingerprint((), splits, {"shift": self.shift})
+        return RunningText(name, self.purpose, splits, digest)
+
+
+@dataclass
+class Speaker:
+    """Letters follow letters, whatever came before them."""
+
+    module: Any
+    labels: tuple[str, ...] = ()
+    answers: frozenset[str] = frozenset({"logprob"})
+
+    def logprob(self, texts):
+        codes = [torch.tensor([0, *text.encode()]) for text in texts.texts]
+        found = [self.module(each[:-1]).log_softmax(dim=1) for each in codes]
+        picked = [
+            scores.gather(1, each[1:, None])[:, 0]
+            for scores, each in zip(found, codes, strict=True)
+        ]
+        return Ragged(torch.cat(picked), torch.tensor([len(each) for each in picked]))
+
+
+class Bigrams(ModelSpec):
+    """A language model that reads one letter at a time."""
+
+    answers: ClassVar = frozenset({"logprob"})
+    takes: ClassVar = frozenset({"text"})
+
+    def build(self, shape, kind, labels) -> Speaker:
+        return Speaker(torch.nn.Embedding(128, 128))
 
 
 class ToyUnlearn(Method):
@@ -282,8 +332,8 @@ class ToyUpgrade(Method):
     """A new embedder learns to search the old one's vectors."""
 
     roles: ClassVar = {
-        "old": Role("the embedder in use", answers="embed"),
-        "new": Role("the better embedder", answers="embed", learns=True),
+        "old": Role("the embedder in use", answers=("embed",)),
+        "new": Role("the better embedder", answers=("embed",), learns=True),
     }
     requires: ClassVar = Requires(purposes=("learn",))
 

@@ -90,8 +90,8 @@ class Caught:
     def model(self, role):
         return None
 
-    def task(self, purpose):
-        return self
+    def tasks(self, purpose):
+        return [self]
 
     def fit(self, modules, batches, loss):
         self.loss = loss

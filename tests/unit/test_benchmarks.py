@@ -21,6 +21,7 @@ SHORT = {
     "continual": {"rounds": 2, "epochs": 1},
     "journal": {"rounds": 2, "overrides": ["fit.epochs=1"], "width": 256},
     "matrix": {"rounds": 3},
+    "memory": {"width": 512, "layers": 3},
     "overhead": {"rounds": 8, "steps": {128: 300, 1024: 300}},
     "startup": {"rounds": 2},
     "teacher_cache": {"rounds": 3, "samples": 4_000},

@@ -228,7 +228,7 @@ def test_killed_between_drops_it_ends_with_the_same_bits(tmp_path, monkeypatch):
         here = bench(folder, epochs=2, batch_size=3, checkpoint_seconds=0)
         method = Cuber(threshold=0.9, sufficient_projection=0.2)
         *_, last = method.transfer(here)
-        return workbench.weights(last.model), last.model.memory.learnt["three"].pairs
+        return workbench.weights(last.model), last.model.pairs["three"]
 
     drops, protect = [], Protection.protect
     monkeypatch.setattr(

@@ -8,65 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from invented_matrices import IDS, ROWS, answers, as_text, invented, shares
 
-from bequest.core.errors import RequestError, StoreError
+from bequest.core.errors import RequestError
 from bequest.core.outcomes import Outcomes
-from bequest.measure import parquet
 from bequest.measure.intervals import Resampler
 from bequest.measure.matrix import Matrix
 from bequest.measure.rows import Row, comparisons
 from bequest.measure.table import Cells
-
-ROWS = (
-    Row("given", "teacher", "teacher", line="given", order=0),
-    Row("given", "student", "student", line="given", order=1),
-    Row("alone", "trained", "student", learned="digits", line="alone", order=2, after=1),
-    Row("distil", "epoch 1", "student", order=3, at={"epoch": 1.0}, after=1),
-    Row("distil", "trained", "student", learned="digits", order=4, after=3),
-)
-IDS = np.random.default_rng(9).integers(-(2**62), 2**62, 120)
-
-
-def answers(seed, share, ids=IDS, **more):
-    rng = np.random.default_rng(seed)
-    n = len(ids)
-    columns = {
-        "correct": rng.random(n) < share,
-        "nll": rng.exponential(size=n),
-        "confidence": rng.random(n),
-        "predicted": rng.integers(0, 10, n),
-    }
-    return Outcomes(ids, columns, labels=("a", "b"), **more)
-
-
-def invented(seeds=(0, 1), task="digits"):
-    outcomes = {
-        (row, task, seed): answers([row, seed], 0.5 + row / 10)
-        for row in range(len(ROWS))
-        for seed in seeds
-    }
-    costs = {0: {"parameters": 1e6, "bytes": 4e6, "seconds": 2.5, "peak_memory": 1e9}}
-    absent = {(row, "other"): "asks for embed" for row in range(len(ROWS))}
-    return Cells(ROWS, (task, "other"), tuple(seeds), outcomes, absent, costs)
-
-
-def shares(*columns, units=None):
-    """A matrix whose rows have these answers, given as strings of 0 and 1."""
-    rows = tuple(
-        Row("step", f"s{i}", "student", order=i, after=i - 1 if i else None)
-        for i in range(len(columns))
-    )
-    outcomes = {
-        (i, "t", 0): Outcomes(
-            np.arange(len(bits)), {"correct": np.array(list(map(int, bits)))}, unit=units
-        )
-        for i, bits in enumerate(columns)
-    }
-    return Matrix(Cells(rows, ("t",), (0,), outcomes))
-
-
-def as_text(matrix):
-    return json.dumps(matrix.to_json(), allow_nan=False)
 
 
 def test_values_by_hand():
@@ -287,113 +236,6 @@ def test_an_empty_cell_is_refused():
         replace(invented(), outcomes={(0, "digits", 0): answers(0, 0.5, IDS[:0])})
 
 
-def test_the_file_gives_back_the_same_matrix(tmp_path):
-    units = np.arange(len(IDS)) // 2
-    group = np.array(["a", "b", "ü"] * 40)
-    cells = invented()
-    other = {
-        (row, "other", 0): answers(
-            row, 0.5, unit=units, group=group, draw=np.arange(120, dtype="i4")
-        )
-        for row in (1, 3)
-    }
-    for one in other.values():
-        del one.columns["nll"]
-    absent = {(row, "other"): "no" for row in (0, 2, 4)}
-    cells = replace(cells, outcomes={**cells.outcomes, **other}, absent=absent)
-    parquet.write(cells, tmp_path / "a.parquet")
-    back = parquet.read(tmp_path / "a.parquet")
-    assert as_text(Matrix(back)) == as_text(Matrix(cells))
-    assert (back.rows, back.seeds, back.costs) == (cells.rows, cells.seeds, cells.costs)
-    assert back.absent == cells.absent
-    one, was = back.outcomes[3, "other", 0], other[3, "other", 0]
-    assert set(one.columns) == {"correct", "confidence", "predicted"}
-    assert (one.sample == was.sample).all()
-    assert (one.unit == units).all()
-    assert (one.group == group).all()
-    assert (one.draw == was.draw).all()
-    assert one.labels == ("a", "b")
-    assert one.columns["confidence"].dtype == np.float32
-    assert back.outcomes[0, "digits", 0].unit is None
-    parquet.write(back, tmp_path / "b.parquet")
-    parquet.write(cells, tmp_path / "c.parquet")
-    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "c.parquet").read_bytes()
-    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-    assert len(list(tmp_path.iterdir())) == 3
-
-
-def test_a_run_without_outcomes_is_a_file_too(tmp_path):
-    cells = replace(invented(), outcomes={})
-    parquet.write(cells, tmp_path / "a.parquet")
-    assert parquet.read(tmp_path / "a.parquet") == cells
-
-
-def test_a_damaged_file_is_a_clear_error(tmp_path):
-    path = tmp_path / "a.parquet"
-    parquet.write(invented(), path)
-    whole = path.read_bytes()
-    rng = np.random.default_rng(0)
-    told = as_text(Matrix(parquet.read(path)))
-    for place in rng.integers(0, len(whole), 60):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
-        try:
-            changed = parquet.read(path)
-        except StoreError as error:
-            assert "a.parquet" in str(error)
-        else:
-            assert json.loads(as_text(Matrix(changed)))["cells"] == json.loads(told)["cells"]
-    for size in (0, 3, 100, len(whole) - 1):
-        path.write_bytes(whole[:size])
-        with pytest.raises(StoreError):
-            parquet.read(path)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"schema": 2},
-        {"cells": []},
-        {"cells": [[0, "digits", 0, 1200]]},
-        {"rows": []},
-        {"rows": [{"name": 1}]},
-        {"tasks": 3},
-        {"labels": {}},
-        {"costs": [[0, 5]]},
-        {"absent": [[99, "digits", "x"]]},
-        [],
-    ],
-)
-def test_a_file_that_contradicts_itself_is_refused(tmp_path, change):
-    import pyarrow.parquet as pq
-
-    path = tmp_path / "a.parquet"
-    parquet.write(invented(), path)
-    table = pq.read_table(path)
-    about = json.loads(table.schema.metadata[parquet.KEY])
-    about = {**about, **change} if change else change
-    pq.write_table(table.replace_schema_metadata({parquet.KEY: json.dumps(about)}), path)
-    with pytest.raises(StoreError, match="damaged"):
-        parquet.read(path)
-
-
-def test_someone_elses_file_and_a_missing_one_are_refused(tmp_path):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
-    for name in ("x.parquet", "none.parquet"):
-        with pytest.raises(StoreError):
-            parquet.read(tmp_path / name)
-    with pytest.raises(StoreError, match="could not be written"):
-        parquet.write(invented(), tmp_path / "x.parquet" / "below a file.parquet")
-
-
-def test_a_column_may_not_take_a_name_of_the_table(tmp_path):
-    one = Outcomes(IDS, {"unit": IDS})
-    with pytest.raises(ValueError, match="named unit"):
-        parquet.write(replace(invented(), outcomes={(0, "digits", 0): one}), tmp_path / "a")
-
-
 def test_fewer_resamples_are_said():
     told = Matrix(invented(), Resampler(seed=4, resamples=50)).to_json()
     assert (told["interval"]["resamples"], told["interval"]["seed"]) == (50, 4)
@@ -406,13 +248,3 @@ def test_importing_the_room_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
-
-
-def test_reading_does_not_import_pandas(tmp_path):
-    parquet.write(invented(), tmp_path / "a.parquet")
-    code = (
-        "import sys, pathlib; from bequest.measure import parquet\n"
-        "parquet.read(pathlib.Path(sys.argv[1])); print('pandas' in sys.modules)"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path / "a.parquet")]
-    assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == "False"

@@ -1,12 +1,10 @@
 """Sequences of tasks in a matrix: how they are found, their intervals, and rules about them."""
 
-import json
 from dataclasses import replace
-from io import StringIO
 
 import numpy as np
 import pytest
-from rich.console import Console
+from hand_sequences import GIVEN, HAND, TASKS, built, copied, hand, ids, steps, two, value
 
 from bequest.core.errors import RequestError
 from bequest.core.outcomes import Outcomes
@@ -14,57 +12,9 @@ from bequest.measure.gate import judge
 from bequest.measure.intervals import Resampler
 from bequest.measure.matrix import Matrix
 from bequest.measure.rows import Row, comparisons
-from bequest.measure.rules import check_rules
 from bequest.measure.sequences import find_sequence
 from bequest.measure.table import Cells
-from bequest.report.terminal import matrix_table, sequences_table
-
-TASKS = ("a", "b", "c")
-HAND = np.array([[0.9, 0.2, 0.1], [0.7, 0.8, 0.3], [0.6, 0.9, 0.7]])
-BETTER = np.array([[0.9, 0.2, 0.1], [0.8, 0.8, 0.3], [0.9, 0.8, 0.7]])
-GIVEN = Row("given", "student", "student", line="given")
-
-
-def ids(task, n=100):
-    return np.random.default_rng(ord(task)).integers(-(2**62), 2**62, n)
-
-
-def right(task, share, n=100, seed=0, unit=None):
-    """Answers of which exactly this share is right."""
-    order = np.random.default_rng([seed, ord(task)]).permutation(n)
-    return Outcomes(ids(task, n), {"correct": order < round(share * n)}, unit=unit)
-
-
-def steps(name, line="main", first=1):
-    return [
-        Row(name, f"after {t}", "student", learned=t, line=line, order=first + i)
-        for i, t in enumerate(TASKS)
-    ]
-
-
-def built(rows, scores, seeds=(0,), tasks=TASKS):
-    """A matrix of rows with these shares of right answers, [rows, tasks]; NaN is not measured."""
-    outcomes = {
-        (i, task, seed): right(task, scores[i][j], seed=i * (seed + 1))
-        for i in range(len(rows))
-        for j, task in enumerate(tasks)
-        for seed in seeds
-        if not np.isnan(scores[i][j])
-    }
-    return Matrix(Cells(tuple(rows), tuple(tasks), tuple(seeds), outcomes))
-
-
-def hand(seeds=(0,)):
-    return built([GIVEN, *steps("cuber")], [[0.1] * 3, *HAND], seeds)
-
-
-def two():
-    rows = [GIVEN, *steps("sequential"), *steps("cuber", first=4)]
-    return built(rows, [[0.1] * 3, *HAND, *BETTER])
-
-
-def value(matrix, metric, address=None):
-    return find_sequence(matrix, address).value(metric).value
+from bequest.report.terminal import matrix_table
 
 
 def test_scores_are_those_of_the_rows():
@@ -299,144 +249,3 @@ def test_a_difference_of_sequences_is_paired():
     nothing = other.value("bwt", one)
     assert nothing.value == 0
     assert nothing.high - nothing.low < 0.1 < estimate.high - estimate.low
-
-
-def copied(matrix):
-    return {
-        (row, task, seed): matrix.cells.outcomes[row if row < 4 else row - 3, task, seed]
-        for row, task, seed in matrix.cells.outcomes
-    }
-
-
-@pytest.mark.parametrize(
-    ("rule", "passed"),
-    [
-        ("bwt @ cuber >= 0", True),
-        ("bwt @ sequential >= 0", False),
-        ("bwt @ sequential >= -10%", True),
-        ("bwt @ cuber vs sequential >= 1%", True),
-        ("bwt @ cuber vs sequential >= 11%", False),
-        ("bwt @ sequential vs cuber <= -10%", True),
-        ("forgetting @ cuber <= 5%", True),
-        ("forgetting @ cuber.after_a <= 5%", True),
-        ("forgetting @ cuber <= 5% surely", False),
-        ("forgetting @ cuber <= 20% surely", True),
-        ("average_accuracy @ cuber >= 0.8 surely", False),
-        ("fwt @ cuber == 0.15", True),
-    ],
-)
-def test_rules_about_sequences(rule, passed):
-    cells = two().cells
-    rows = tuple(replace(row, name=row.name.replace(" ", "_")) for row in cells.rows)
-    verdict = judge([rule], Matrix(replace(cells, rows=rows)))
-    assert verdict.passed is passed
-
-
-@pytest.mark.parametrize(
-    ("rule", "said"),
-    [
-        ("bwt >= 0", "there are 2 sequences of tasks: sequential .*, cuber"),
-        ("bwt @ student >= 0", "there are 2 sequences"),
-        ("bwt @ given.student >= 0", "names no stage of a sequence"),
-        ("bwt @ cubr >= 0", "did you mean `cuber`"),
-        ("bwt @ cuber vs cuber >= 0", "compares cuber .* with itself"),
-        ("bwt @ cuber vs baseline >= 0", "give one with --baseline"),
-        ("bwt(a) @ cuber >= 0", "belongs to tasks learned one after another"),
-        ("intransigence @ cuber <= 1", "no row of line `joint`"),
-        ("lca @ cuber >= 0", "was not measured within tasks"),
-    ],
-)
-def test_rules_that_can_not_be_judged_are_errors(rule, said):
-    with pytest.raises(RequestError, match=said):
-        judge([rule], two())
-
-
-def test_without_an_address_the_only_sequence_of_several_tasks_is_meant():
-    taught = Row("teach", "trained", "student", learned="a", order=9)
-    alone = steps("other", line="alone", first=10)
-    rows = [GIVEN, *steps("cuber"), taught, *alone]
-    matrix = built(rows, [[0.1] * 3, *HAND, [0.9] * 3, *BETTER])
-    assert len(matrix.sequences) == 3
-    assert judge(["bwt == -10%"], matrix).passed
-    assert judge(["bwt @ alone == 0", "average_accuracy @ teach >= 0.9"], matrix).passed
-    with pytest.raises(RequestError, match="bwt is undefined for 1 task"):
-        judge(["bwt @ teach >= -1"], matrix)
-    with pytest.raises(RequestError, match="undefined for 1 task"):
-        judge(["bwt >= -1"], built([GIVEN, taught], [[0.1] * 3, [0.9] * 3]))
-    with pytest.raises(RequestError, match="no task was learned"):
-        judge(["bwt >= -1"], built([GIVEN], [[0.1] * 3]))
-
-
-def test_a_baseline_run_is_compared_sequence_with_sequence():
-    new = built([GIVEN, *steps("s")], [[0.1] * 3, *BETTER])
-    old = built([GIVEN, *steps("s")], [[0.1] * 3, *HAND])
-    assert judge(["bwt vs baseline >= 10%"], new, old).passed
-    assert not judge(["bwt vs baseline > 10%"], new, old).passed
-    cells = old.cells
-    moved = {key: replace(one, sample=one.sample + 1) for key, one in cells.outcomes.items()}
-    with pytest.raises(RequestError, match="other samples"):
-        judge(["bwt vs baseline >= 10%"], new, Matrix(replace(cells, outcomes=moved)))
-    other = built(steps("s")[:2], HAND[:2, :2], tasks=TASKS[:2])
-    with pytest.raises(RequestError, match="different tasks"):
-        judge(["bwt vs baseline >= 10%"], new, other)
-
-
-def test_names_are_known_before_a_run():
-    tasks = dict.fromkeys(TASKS, "logits")
-    good = ["bwt >= 0", "bwt @ cuber vs sequential >= 1%", "forgetting @ cuber <= 5% surely"]
-    assert check_rules(good, tasks, ["cuber", "sequential"]) == []
-    (problem,) = check_rules(["bwtt >= 0"], tasks, [])
-    assert "did you mean `bwt`" in str(problem)
-    (problem,) = check_rules(["forgetting(a) <= 0"], tasks, [])
-    assert "write `forgetting <= 0`" in str(problem)
-
-
-def test_a_metric_of_a_sequence_is_not_one_of_a_cell():
-    matrix = hand()
-    with pytest.raises(RequestError, match="ask one of `sequences`"):
-        matrix.value("bwt", 3)
-    with pytest.raises(RequestError, match="belongs to a cell"):
-        matrix.sequences[0].value("accuracy")
-
-
-def test_json_holds_sequences_where_there_are_any():
-    told = json.loads(json.dumps(hand((0, 1)).to_json(), allow_nan=False))
-    (one,) = told["sequences"]
-    assert (one["step"], one["model"], one["line"]) == ("cuber", "student", "main")
-    assert (one["tasks"], one["score"]) == (list(TASKS), "accuracy")
-    assert np.array(one["R"]) == pytest.approx(HAND)
-    bwt = one["metrics"]["bwt"]
-    assert bwt["value"] == pytest.approx(-0.1)
-    assert bwt["low"] < -0.1 < bwt["high"]
-    assert (len(bwt["by_seed"]), bwt["unit"], bwt["better"]) == (2, "share", "higher")
-    assert "no row of line `joint`" in one["skipped"]["intransigence"]
-    assert not set(one["skipped"]) & set(one["metrics"])
-    assert told["metrics"]["bwt"]["source"].startswith("Lopez-Paz")
-    assert "sequences" not in built([GIVEN, steps("s")[0]], [[0.1] * 3, HAND[0]]).to_json()
-
-
-def test_json_says_why_a_sequence_has_no_metrics():
-    rows = [replace(row, learned="a") for row in steps("s")]
-    (one,) = built(rows, HAND).to_json()["sequences"]
-    assert one["metrics"] == {}
-    assert "more than once" in one["skipped"]["score"]
-
-
-def test_json_is_the_same_whatever_the_steps_are_called():
-    cells = hand().cells
-    renamed = tuple(
-        row if row.line == "given" else replace(row, step="x", name=f"é{i}")
-        for i, row in enumerate(cells.rows)
-    )
-    (before,) = Matrix(cells).to_json()["sequences"]
-    (after,) = Matrix(replace(cells, rows=renamed)).to_json()["sequences"]
-    assert before["metrics"] == after["metrics"]
-
-
-def test_the_terminal_shows_them():
-    console = Console(width=150, file=StringIO())
-    console.print(sequences_table(two()))
-    text = console.file.getvalue()
-    assert "Learning one task after another" in text
-    assert all(word in text for word in ("cuber", "sequential", "BWT", "-0.100", "forgetting"))
-    assert sequences_table(built([GIVEN], [[0.1] * 3])) is None

@@ -77,10 +77,11 @@ def test_a_batch_keeps_its_parts_together():
             assert int(batch.targets[place]) == one.targets[row]
 
 
-def test_in_order_is_the_order_of_the_data():
-    rows = Rows(split(23))
-    assert [one for batch in rows.in_order(6) for one in ids(batch)] == rows.ids.tolist()
-    assert ids(rows.all()) == rows.ids.tolist()
+def test_askable_is_every_row_once_in_the_order_of_the_data():
+    rows = Rows(split(1100))
+    parts = rows.askable()
+    assert [len(part) for part in parts] == [512, 512, 76]
+    assert torch.cat(parts).tolist() == list(range(1100))
 
 
 def test_bytes_become_shares_of_one():

@@ -138,12 +138,27 @@ def test_a_saved_data_set_of_numbers(tmp_path):
     assert (task.kind, task.shape, task.labels) == ("features", (2,), ("x", "y"))
 
 
-def test_text_is_refused_plainly(tmp_path):
+def test_a_column_of_many_strings_is_read_as_texts(tmp_path):
     rows = numeric(60) | {"text": [f"say {n}" for n in range(60)], "label": ["x", "y"] * 30}
     datasets.Dataset.from_dict(rows).save_to_disk(tmp_path / "texts")
-    with pytest.raises(RequestError, match="`text` holds text, and tasks on text are not"):
-        dataset(tmp_path / "texts").load("t")
+    task = dataset(tmp_path / "texts").load("t")
+    assert (task.kind, task.shape, task.labels) == ("text", (), ("x", "y"))
+    assert task.splits["train"].inputs.texts[0].startswith("say ")
+    assert task.notes == ("only the texts in `text` were used, not a, b",)
     assert dataset(tmp_path / "texts", features=["a", "b"]).load("t").shape == (2,)
+
+
+def test_of_several_columns_of_texts_one_must_be_named(tmp_path):
+    said = [f"say {n}" for n in range(60)]
+    rows = {"title": said, "body": [*said[:-1], None], "label": ["x", "y"] * 30}
+    datasets.Dataset.from_dict(rows).save_to_disk(tmp_path / "texts")
+    with pytest.raises(RequestError, match="several columns of texts: title, body; name one"):
+        dataset(tmp_path / "texts").load("t")
+    task = dataset(tmp_path / "texts", text="body", group_column="title").load("t")
+    assert sum(len(split) for split in task.splits.values()) == 59
+    assert "1 samples without a text or a label were left out" in task.notes
+    with pytest.raises(RequestError, match="no column `boddy`; did you mean `body`"):
+        dataset(tmp_path / "texts", text="boddy").load("t")
 
 
 def test_mistakes_in_columns_are_told(tmp_path):

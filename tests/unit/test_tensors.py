@@ -184,3 +184,64 @@ def test_a_digest_takes_every_type_layout_and_emptiness(dtype):
     tensor = torch.arange(6).reshape(2, 3).to(getattr(torch, dtype))
     assert digest({"x": tensor.T}) == digest({"x": tensor.T.contiguous()})
     assert digest({"x": tensor[:0]}) != digest({"x": tensor[:, :0]})
+
+
+def test_tensors_are_read_into_others_where_they_are(tmp_path):
+    path = tmp_path / "t.safetensors"
+    values = {"a": torch.randn(3, 4), "b": torch.randn(5), "c": torch.ones(2)}
+    save_tensors(path, {**values, "again": values["a"]})
+    into = {
+        "a": torch.zeros(3, 4),
+        "again": torch.zeros(3, 4),
+        "b": torch.zeros(5, dtype=torch.float64),
+        "c": torch.zeros(4)[::2],
+    }
+    found = load_tensors(path, into)
+    assert all(found[name] is tensor for name, tensor in into.items())
+    assert all(torch.equal(into[name], values[name].to(into[name])) for name in values)
+    assert torch.equal(into["again"], values["a"])
+
+
+def test_what_does_not_fit_is_said(tmp_path):
+    path = tmp_path / "t.safetensors"
+    save_tensors(path, {"a": torch.zeros(3, 4)})
+    with pytest.raises(StoreError, match=r"holds \(3, 4\) where \(12,\) belongs"):
+        load_tensors(path, {"a": torch.zeros(12)})
+
+
+def test_other_programs_can_read_what_is_written(tmp_path):
+    from safetensors.torch import load_file
+
+    path = tmp_path / "t.safetensors"
+    tensors = {"a": torch.randn(3), "b": torch.ones(2, dtype=torch.bool), "c": torch.zeros(0)}
+    save_tensors(path, tensors)
+    assert all(equal(load_file(path)[name], tensor) for name, tensor in tensors.items())
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [-1, -1], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]},
+        {"dtype": "F33", "shape": [1], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [1.0], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [True], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [0, 2**70], "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]},
+        [],
+    ],
+)
+def test_headers_that_lie_are_refused(tmp_path, entry):
+    path = tmp_path / "t.safetensors"
+    text = json.dumps({"__metadata__": {"bequest": "{}"}, "x": entry}).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + b"\0" * 4)
+    with pytest.raises(StoreError, match="damaged"):
+        load_tensors(path)
+
+
+def test_a_header_of_any_length_takes_no_memory(tmp_path):
+    path = tmp_path / "t.safetensors"
+    path.write_bytes((2**60).to_bytes(8, "little") + b"{}")
+    with pytest.raises(StoreError, match="longer than the file"):
+        load_tensors(path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 from bequest import runner
+from bequest.build.models.mlp import Mlp
+from bequest.core.find import find
+from bequest.runner.facts import WORTH_SHARING, work_of
 from bequest.runner.threads import fitting_threads
 
 RECIPE = {
@@ -50,16 +51,30 @@ def test_what_the_user_set_stays(three_threads):
     assert inside([8]) == 3
 
 
-def test_a_module_that_wants_other_inputs_is_judged_by_its_parameters(three_threads):
-    draft, plan = runner.inspect(RECIPE)
-    prepared = runner.prepare(draft, plan, "cpu")
+def test_a_module_that_wants_other_inputs_is_judged_by_its_weights():
+    model = find("models", "mlp")(hidden=[8]).build((3,), "features", ("a", "b"))
+    weights = sum(weight.numel() for weight in model.module.parameters())
+    assert work_of(model, (10, 3)) == 2 * 10 * (3 * 8 + 8 * 2)
+    model.module.forward = lambda inputs: inputs["not a tensor"]
+    assert work_of(model, (10, 3)) == 2 * 10 * weights
 
-    def build(name, seed):
-        model = type(prepared).build(prepared, name, seed)
-        model.module.forward = lambda inputs: inputs["not a tensor"]
-        return model
 
-    odd = replace(prepared)
-    object.__setattr__(odd, "build", build)
-    with fitting_threads(odd):
-        assert torch.get_num_threads() == 1
+def test_a_large_model_is_not_tried():
+    model = find("models", "mlp")(hidden=[2000]).build((100,), "features", ("a", "b"))
+    model.module.forward = None
+    assert work_of(model, (500, 100)) >= WORTH_SHARING
+
+
+def test_every_model_is_built_once_before_the_work(monkeypatch):
+    built = []
+    build = Mlp.build
+
+    def counted(spec, *about):
+        built.append(spec)
+        return build(spec, *about)
+
+    monkeypatch.setattr(Mlp, "build", counted)
+    prepared = runner.prepare(*runner.inspect(RECIPE), "cpu")
+    with fitting_threads(prepared):
+        runner.dry_run(prepared)
+    assert len(built) == 1

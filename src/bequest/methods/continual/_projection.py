@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from bequest.core.errors import Problem, RequestError
-from bequest.core.parts import Requires
-from bequest.core.stage import Stage
+from bequest.core.parts import Requires, Role
 from bequest.lazy import torch
 from bequest.methods.continual._layers import (
     Scaled,
@@ -25,11 +24,17 @@ from bequest.methods.continual._layers import (
     with_statistics,
 )
 from bequest.methods.continual._memory import Learnt, Memory, Protection
-from bequest.methods.continual._sequence import Learner, SequenceMethod, answering, cross_entropy
+from bequest.methods.continual._sequence import (
+    LEARNER_OF_LABELS,
+    Learner,
+    SuccessiveMethod,
+    answering,
+)
 from bequest.ops.subspaces import next_bases, off
+from bequest.transfer.learning import own_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from bequest.core.live import Batch, Model
     from bequest.methods.continual._layers import ByLayer, Pairs
@@ -37,9 +42,10 @@ if TYPE_CHECKING:
     from bequest.transfer.terms import Term
 
 
-class Projection(SequenceMethod):
+class Projection(SuccessiveMethod):
     """Base of methods that project gradients off the subspaces that old tasks use."""
 
+    roles: ClassVar[Mapping[str, Role]] = LEARNER_OF_LABELS
     fit_defaults: ClassVar[Mapping[str, Any]] = {"optimizer": {"use": "sgd", "lr": 0.01}}
     requires: ClassVar[Requires] = Requires(optimizer="sgd", plain=True, least_tasks=2)
 
@@ -55,24 +61,15 @@ class Projection(SequenceMethod):
 
     def check(self) -> list[Problem]:
         """Thresholds are shares."""
+        found = super().check()
         given = self.threshold if isinstance(self.threshold, tuple) else (self.threshold,)
-        if given and all(0 < share <= 1 for share in given):
-            return []
-        return [Problem("must be above 0 and at most 1", field=("threshold",))]
+        if not given or not all(0 < share <= 1 for share in given):
+            found.append(Problem("must be above 0 and at most 1", field=("threshold",)))
+        return found
 
     def learner(self, bench: Bench, model: Model) -> ProjectionLearner:
         """What learns the tasks under one seed."""
         return ProjectionLearner(self, bench, model)
-
-    def learn_tasks(self, bench: Bench) -> Iterator[Stage]:
-        """A stage after each task; its model answers every task with the task's own weights."""
-        learner = self.learner(bench, self.prepared(bench.model("student")))
-        for task in bench.tasks("learn"):
-            learner.learn(task)
-            model = Remembering(learner.model, learner.memory)
-            packs = learner.memory.packs(task.name)
-            yield Stage(f"after-{task.name}", model, learned=task.name, deliver=packs)
-        learner.thaw()
 
     def thresholds(self, layers: Collection[str], number: int) -> dict[str, float]:
         """The threshold of each layer for the task `number`, which counts from 0.
@@ -123,7 +120,7 @@ class ProjectionLearner(Learner):
         """Step 3: the loss of the task."""
         for part in with_statistics(self.model.module) if self.memory.learnt else ():
             part.eval()
-        return {"hard": cross_entropy(modules["student"], batch)}
+        return {"hard": own_loss(modules["student"], batch)}
 
     def on_gradient(self, modules: Any, step: int) -> None:
         """Step 4: no weight moves within the subspaces of protected tasks."""
@@ -149,12 +146,21 @@ class ProjectionLearner(Learner):
         """By layer and old task, what the task's effective weights are made of: nothing."""
         return {}
 
+    def shown(self, task: TaskView) -> Remembering:
+        """The model with the effective weights of every task so far, as they now are."""
+        learnt = {name: kept.pairs for name, kept in self.memory.learnt.items()}
+        return Remembering(self.model, learnt | {task.name: self.pairs()})
+
+    def packs(self, task: TaskView) -> dict[str, dict[str, torch.Tensor]]:
+        """What the task's effective weights are made of."""
+        return self.memory.packs(task.name)
+
     def sample(self, task: TaskView, name: str) -> Batch:
         """A random batch of the task; `name` decides which."""
         rows = torch.randperm(len(task.train), generator=self.bench.rng(f"{name} {task.name}"))
         return task.train.batch(rows[: self.method.samples].to(self.bench.device))
 
-    def thaw(self) -> None:
+    def end(self) -> None:
         """Let all that was frozen train again, in whatever comes after."""
         for weight in self._frozen:
             weight.requires_grad_(True)
@@ -187,10 +193,12 @@ class Remembering:
     """A model that answers every task it has learnt with that task's effective weights.
 
     Without a task, or asked by one it has not learnt, it answers with its plain weights.
+
+    pairs: by task, what its effective weights are made of; see `Scaled`.
     """
 
     model: Any
-    memory: Memory
+    pairs: Mapping[str, Pairs]
     answers: Collection[str] = frozenset({"logits"})
 
     def __post_init__(self) -> None:
@@ -208,5 +216,5 @@ class Remembering:
         Raises:
             NotLearned: it has one head per task, and none for this one.
         """
-        asked, kept = answering(self.model, name), self.memory.learnt.get(name)
-        return Scaled(asked, kept.pairs) if kept and kept.pairs else asked
+        asked, pairs = answering(self.model, name), self.pairs.get(name)
+        return Scaled(asked, pairs) if pairs else asked

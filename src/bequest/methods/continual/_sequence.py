@@ -1,30 +1,42 @@
 """What all continual methods share: the loop over tasks, its stages, and heads.
 
-A method is a `SequenceMethod` (its fields) with a `Learner` (what it does around each task, and
+A method is a `SuccessiveMethod` (its fields) with a `Learner` (what it does around each task, and
 what it keeps between tasks under one seed).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from bequest.build.heads import Headed, one_head_per_task
 from bequest.core.errors import Problem, RequestError
-from bequest.core.parts import Method, Requires
+from bequest.core.parts import Method, Requires, Role
 from bequest.core.stage import Stage
 from bequest.lazy import functional, torch
+from bequest.methods.continual._moments import Moments
+from bequest.transfer.learning import LEARNS, own_loss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bequest.core.live import Batch, Model
+    from bequest.core.live import Model
     from bequest.transfer.bench import Bench, TaskView
+    from bequest.transfer.pool import Mixed
     from bequest.transfer.streams import Stream
-    from bequest.transfer.terms import Term
+    from bequest.transfer.terms import Term, Value
 
 HEADS = "One last layer for all tasks, or one per task, which is told which task asks."
+CHECKPOINTS = (
+    "Optimiser steps within each task after which the student is measured too, such as "
+    "[0, 1, 2, 5]; 0 is before the first. Metrics like lca and min_accuracy need them."
+)
+LEARNER: Mapping[str, Role] = {
+    "student": Role("the model that learns", answers=LEARNS, learns=True)
+}
+LEARNER_OF_LABELS: Mapping[str, Role] = {"student": Role("the model that learns", learns=True)}
 SHARED_WITH_HEADS = Problem(
     "the model has one head per task, but the method learns with a shared one",
     "write `heads: per_task`",
@@ -36,9 +48,12 @@ class Learner:
 
     bench: what the step works with; model: what learns all tasks.
     keep: objects with `state_dict` that change while a task is fitted.
+    checkpoints: optimiser steps within each task after which `moments` shows the model again.
     """
 
     keep: Sequence[Any] = ()
+    checkpoints: Sequence[int] = ()
+    _moments: Moments | None = None
 
     def __init__(self, bench: Bench, model: Model) -> None:
         self.bench, self.model = bench, model
@@ -58,13 +73,29 @@ class Learner:
 
     def fit(self, task: TaskView) -> None:
         """One fit on the task."""
+        modules = self.modules(task)
+        self._moments = Moments(self.checkpoints, modules) if self.checkpoints else None
         self.bench.fit(
-            self.modules(task),
+            modules,
             self.batches(task),
             self.loss,
-            keep=self.keep,
+            keep=[*self.keep, self._moments] if self._moments else self.keep,
             on_gradient=self.on_gradient,
+            on_step=self._moments.look if self._moments else None,
         )
+
+    def moments(self) -> Iterator[int]:
+        """The steps of the last fit that were asked for; at each the model is what it was then."""
+        if self._moments:
+            yield from self._moments.again()
+
+    def shown(self, task: TaskView) -> Model:
+        """What is measured while a task is the newest, and after it."""
+        return self.model
+
+    def packs(self, task: TaskView) -> Mapping[str, Mapping[str, torch.Tensor]]:
+        """What is kept beside the model once a task was learned."""
+        return {}
 
     def modules(self, task: TaskView) -> Any:
         """What is fitted, and given to `loss`: the model as it answers for the task."""
@@ -75,8 +106,8 @@ class Learner:
         return task.train
 
     def loss(self, model: Any, batch: Any, rng: torch.Generator) -> Mapping[str, Term]:
-        """The terms of the loss; cross-entropy with the labels."""
-        return {"hard": cross_entropy(model, batch)}
+        """The terms of the loss; cross-entropy with the labels, or of each token."""
+        return {"hard": own_loss(model, batch)}
 
     def on_gradient(self, modules: Any, step: int) -> None:
         """Change gradients after the backward pass."""
@@ -84,28 +115,17 @@ class Learner:
     def after_task(self, task: TaskView) -> None:
         """Take from the learned task what is needed later."""
 
+    def end(self) -> None:
+        """All tasks are learned."""
+
 
 class SequenceMethod(Method):
-    """Base of methods that learn the tasks of a step one after another, in the recipe's order."""
+    """Base of methods for the tasks of a step as a sequence, in the recipe's order."""
 
+    roles: ClassVar[Mapping[str, Role]] = LEARNER
     requires: ClassVar[Requires] = Requires(least_tasks=2)
 
     heads: Literal["shared", "per_task"] = Field("shared", description=HEADS)
-
-    def learner(self, bench: Bench, model: Model) -> Learner:
-        """What learns the tasks under one seed."""
-        return Learner(bench, model)
-
-    def transfer(self, bench: Bench) -> Iterator[Stage]:
-        """One stage per task: the student after it."""
-        yield from self.learn_tasks(bench)
-
-    def learn_tasks(self, bench: Bench) -> Iterator[Stage]:
-        """The loop: a stage after each task."""
-        learner = self.learner(bench, self.prepared(bench.model("student")))
-        for task in bench.tasks("learn"):
-            learner.learn(task)
-            yield Stage(f"after-{task.name}", learner.model, learned=task.name)
 
     def prepared(self, model: Model) -> Model:
         """The model with heads as the method's field asks for them.
@@ -118,6 +138,41 @@ class SequenceMethod(Method):
         if isinstance(model, Headed):
             raise RequestError(SHARED_WITH_HEADS)
         return model
+
+
+class SuccessiveMethod(SequenceMethod):
+    """Base of methods that learn one task after another in one model."""
+
+    checkpoints: tuple[Annotated[int, Field(ge=0)], ...] = Field((), description=CHECKPOINTS)
+
+    def check(self) -> list[Problem]:
+        """Checkpoints are in order."""
+        if all(one < other for one, other in pairwise(self.checkpoints)):
+            return []
+        return [Problem("must rise, as in [0, 1, 2, 5]", field=("checkpoints",))]
+
+    def learner(self, bench: Bench, model: Model) -> Learner:
+        """What learns the tasks under one seed."""
+        return Learner(bench, model)
+
+    def ordered(self, bench: Bench) -> Sequence[TaskView]:
+        """The tasks in the order in which they are learned: that of the recipe."""
+        return bench.tasks("learn")
+
+    def transfer(self, bench: Bench) -> Iterator[Stage]:
+        """A stage after each task, and before it the moments within its learning."""
+        learner = self.learner(bench, self.prepared(bench.model("student")))
+        learner.checkpoints = self.checkpoints
+        learned = []
+        for task in self.ordered(bench):
+            learner.learn(task)
+            learned.append(task.name)
+            for done in learner.moments():
+                name, at = f"{task.name}-step-{done}", {"checkpoint": done}
+                yield Stage(name, learner.shown(task), at=at, on=tuple(learned))
+            packs = learner.packs(task)
+            yield Stage(f"after-{task.name}", learner.shown(task), learned=task.name, deliver=packs)
+        learner.end()
 
 
 def open_head(bench: Bench, model: Model, task: TaskView) -> None:
@@ -151,6 +206,14 @@ def mixed_logits(
     return model.each(tasks, inputs)[number, torch.arange(len(number), device=number.device)]
 
 
-def cross_entropy(model: Any, batch: Batch) -> torch.Tensor:
-    """Mean over the batch, in nats."""
-    return functional.cross_entropy(model.logits(batch.inputs), batch.targets)
+def mixed_loss(model: Model, tasks: Sequence[str], mixed: Mixed) -> Value:
+    """What a model learns from samples of several tasks, each asked as its task asks.
+
+    tasks: names by the numbers in `mixed`.
+    """
+    batch = mixed.batch
+    if batch.targets is None:
+        return own_loss(model, batch)
+    return functional.cross_entropy(
+        mixed_logits(model, tasks, batch.inputs, mixed.number), batch.targets
+    )

@@ -7,16 +7,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from bequest.lazy import torch
-from bequest.methods.continual._sequence import Learner, SequenceMethod, answering
+from bequest.methods.continual._sequence import (
+    LEARNER_OF_LABELS,
+    Learner,
+    SuccessiveMethod,
+    answering,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bequest.core.live import Model
+    from bequest.core.parts import Role
     from bequest.transfer.bench import Bench, TaskView
 
     Tensors = dict[str, torch.Tensor]
 
 
-class Ewc(SequenceMethod):
+class Ewc(SuccessiveMethod):
     """Pull each weight to where old tasks left it, by how much their answers depend on it.
 
     The penalty of every old task k is strength / 2 · Σ F_k (θ − θ_k)², with F_k the diagonal of the
@@ -24,6 +32,7 @@ class Ewc(SequenceMethod):
     centre ΣF_kθ_k / ΣF_k, which is all that is kept, so the cost does not grow with the tasks.
     """
 
+    roles: ClassVar[Mapping[str, Role]] = LEARNER_OF_LABELS
     source: ClassVar[str] = "Kirkpatrick et al. 2017, arXiv 1612.00796, equation 3"
 
     strength: float = Field(

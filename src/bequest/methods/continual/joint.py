@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from bequest.core.stage import Stage
-from bequest.lazy import functional
-from bequest.methods.continual._sequence import SequenceMethod, mixed_logits, open_head
+from bequest.methods.continual._sequence import SequenceMethod, mixed_loss, open_head
 from bequest.transfer.pool import Pool
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class Joint(SequenceMethod):
         description="A model for each prefix of the sequence, which intransigence is taken from.",
     )
 
-    def learn_tasks(self, bench: Bench) -> Iterator[Stage]:
+    def transfer(self, bench: Bench) -> Iterator[Stage]:
         """A stage on all tasks, or one for each prefix; the student is the model of them all."""
         tasks = bench.tasks("learn")
         student = bench.model("student")
@@ -56,7 +55,6 @@ def fit_together(bench: Bench, model: Model, tasks: Sequence[TaskView]) -> None:
     names = [task.name for task in tasks]
 
     def loss(module: Any, mixed: Mixed, rng: torch.Generator) -> Mapping[str, Term]:
-        logits = mixed_logits(model, names, mixed.batch.inputs, mixed.number)
-        return {"hard": functional.cross_entropy(logits, mixed.batch.targets)}
+        return {"hard": mixed_loss(model, names, mixed)}
 
     bench.fit(model, Pool(dict(enumerate(task.train for task in tasks))), loss)

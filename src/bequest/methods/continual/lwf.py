@@ -8,19 +8,25 @@ from pydantic import Field
 
 from bequest.build.heads import Headed
 from bequest.lazy import functional, torch
-from bequest.methods.continual._sequence import Learner, SequenceMethod, answering
+from bequest.methods.continual._sequence import (
+    LEARNER_OF_LABELS,
+    Learner,
+    SuccessiveMethod,
+    answering,
+)
 from bequest.ops.divergences import kl_from_logits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bequest.core.live import Model
+    from bequest.core.parts import Role
     from bequest.transfer.bench import Bench, TaskView
     from bequest.transfer.cache import Recalled
     from bequest.transfer.terms import Term
 
 
-class Lwf(SequenceMethod):
+class Lwf(SuccessiveMethod):
     """Train on each task while answering its inputs as the model before it did.
 
     No old data are kept. With one head per task, the answers of every old head are kept; with a
@@ -28,6 +34,7 @@ class Lwf(SequenceMethod):
     temperature²; the paper's warm-up, which first trains a new head alone, is left out.
     """
 
+    roles: ClassVar[Mapping[str, Role]] = LEARNER_OF_LABELS
     source: ClassVar[str] = (
         "Li & Hoiem 2016, Learning without Forgetting, arXiv 1606.09282, equations 1 to 4"
     )

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from bequest.lazy import functional, torch
 from bequest.methods.continual._reservoir import Reservoir
-from bequest.methods.continual._sequence import Learner, SequenceMethod, mixed_logits
+from bequest.methods.continual._sequence import Learner, SuccessiveMethod, mixed_logits
+from bequest.transfer.learning import own_loss
 from bequest.transfer.streams import pair
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from bequest.transfer.terms import Term
 
 
-class Replay(SequenceMethod):
+class Replay(SuccessiveMethod):
     """Train on each task together with samples of the tasks before, from a memory of fixed size.
 
     Every step takes as many samples from memory as from the task, and the loss is the mean over
@@ -62,6 +63,10 @@ class ReplayLearner(Learner):
         if not self._learned:
             return super().loss(model, batch, rng)
         new, old = batch["task"], batch["memory"]
+        if new.targets is None:
+            share = len(new.ids) / (len(new.ids) + len(old.number))
+            kept = own_loss(model, old.batch)
+            return {"new": (share, own_loss(model, new)), "memory": (1 - share, kept)}
         sizes = [len(new.targets), len(old.number)]
         fresh, kept = torch.split(self._asked(new.inputs, old), sizes)
         share = len(fresh) / (len(fresh) + len(kept))

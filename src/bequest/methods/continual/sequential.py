@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bequest.methods.continual._sequence import SequenceMethod
+from bequest.methods.continual._sequence import SuccessiveMethod
 
 
-class Sequential(SequenceMethod):
+class Sequential(SuccessiveMethod):
     """Train the student on one task after another, protecting nothing."""
 
     source: ClassVar[str] = (

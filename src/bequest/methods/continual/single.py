@@ -20,7 +20,7 @@ class Single(SequenceMethod):
         "the single-task reference of forward transfer, as in Lin et al. 2022, arXiv 2211.00789"
     )
 
-    def learn_tasks(self, bench: Bench) -> Iterator[Stage]:
+    def transfer(self, bench: Bench) -> Iterator[Stage]:
         """A stage for each task, measured on that task only."""
         student = bench.model("student")
         for task in bench.tasks("learn"):

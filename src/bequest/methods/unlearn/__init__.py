@@ -1,0 +1,1 @@
+"""Methods that take knowledge out of a model."""

@@ -20,7 +20,8 @@ def main(methods):
 
 def _measured(method):
     claim = importlib.import_module(f"test_{method}")
-    record = evidence(method, {seed: claim.measure(seed) for seed in SEEDS}, claim.DEMANDS)
+    seeds = getattr(claim, "SEEDS", SEEDS)
+    record = evidence(method, {seed: claim.measure(seed) for seed in seeds}, claim)
     write(record)
     print(f"{method}: {'held' if record['held'] else 'MISSED'}")
     for name, demand in zip(record["values"], record["values"].values(), strict=True):

@@ -1,9 +1,10 @@
 """What a claim is made of: values under each seed, demands on them, and the evidence kept.
 
 A claim is a file `test_<method>.py` with `measure(seed) -> dict[str, float]`, which solves the
-controlled problem of the method's card once and gives its results in percentage points, and
-`DEMANDS` on them. `python tests/claims [method …]` measures all seeds and writes
-`evidence/<method>.json`; the long tier measures two and checks the same demands.
+controlled problem of the method's card once and gives its results in percentage points (or in
+its own `UNIT`), and `DEMANDS` on them. `python tests/claims [method …]` measures all seeds (or
+its own `SEEDS`) and writes `evidence/<method>.json`; the long tier measures two and checks the same
+demands.
 """
 
 from __future__ import annotations
@@ -79,16 +80,14 @@ def checked(
     return test
 
 
-def evidence(
-    method: str, per_seed: Mapping[int, Values], demands: Sequence[Demand]
-) -> dict[str, Any]:
-    """What is written about a claim; the same values give the same bytes."""
-    judged = [demand.judged(list(per_seed.values())) for demand in demands]
+def evidence(method: str, per_seed: Mapping[int, Values], claim: Any) -> dict[str, Any]:
+    """What is written about a claim, a module; the same values give the same bytes."""
+    judged = [demand.judged(list(per_seed.values())) for demand in claim.DEMANDS]
     return {
         "method": method,
         "source": digest(method),
         "torch": str(torch.__version__),
-        "unit": "percentage points",
+        "unit": getattr(claim, "UNIT", "percentage points"),
         "values": {
             str(seed): {name: _rounded(value) for name, value in values.items()}
             for seed, values in per_seed.items()

@@ -27,9 +27,9 @@ def test_the_evidence_is_of_the_present_source_and_holds(method):
 @pytest.mark.parametrize("method", FAITHFUL)
 def test_the_evidence_follows_from_its_own_values_and_the_present_demands(method):
     record = json.loads((EVIDENCE / f"{method}.json").read_text())
-    demands = importlib.import_module(f"test_{method}").DEMANDS
+    claim = importlib.import_module(f"test_{method}")
     values = {int(seed): found for seed, found in record["values"].items()}
-    assert evidence(method, values, demands) | {"torch": record["torch"]} == record
+    assert evidence(method, values, claim) | {"torch": record["torch"]} == record
 
 
 def test_there_is_no_evidence_for_what_is_gone():

@@ -1,0 +1,1 @@
+"""Knowledge tracing: will a student answer the next question right?"""

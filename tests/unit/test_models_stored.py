@@ -148,7 +148,7 @@ def delivered(tmp_path):
         "shape": SHAPE,
         "kind": "image",
         "labels": ["a", "b"],
-        "heads": [],
+        "heads": [], "whole": True,
     }
     (tmp_path / "model.json").write_text(json.dumps(told))
     return tmp_path, model, told

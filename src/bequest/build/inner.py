@@ -36,6 +36,10 @@ class Inner(ModelSpec):
         """What the other model takes."""
         return self.base().kinds()
 
+    def comes_with_weights(self) -> bool:
+        """If the other model does."""
+        return self.base().comes_with_weights()
+
     def base(self) -> ModelSpec:
         """The other model."""
         settings = {name: value for name, value in self.of.items() if name != "use"}

@@ -10,7 +10,7 @@ import typer
 from bequest.cli.output import Json, print_json
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.core.find import find, known
-from bequest.recipe.names import recipe_names, recipe_path, recipe_summary
+from bequest.recipe.names import known_recipe, recipe_names, recipe_path, recipe_summary
 
 if TYPE_CHECKING:
     from bequest.core.find import Kind
@@ -39,10 +39,10 @@ def _describe(name: str, *, recipe_wanted: bool) -> dict[str, Any]:
     from bequest.measure.contrasts import METRICS
 
     if recipe_wanted or not any(name in known(kind) for kind in _KINDS):
-        if name in recipe_names():
-            text = recipe_path(name).read_text(encoding="utf-8")
-            summary = recipe_summary(name)
-            return {"kind": "recipes", "name": name, "summary": summary, "text": text}
+        if recipe := known_recipe(name):
+            text = recipe_path(recipe).read_text(encoding="utf-8")
+            summary = recipe_summary(recipe)
+            return {"kind": "recipes", "name": recipe, "summary": summary, "text": text}
         if name in METRICS and not recipe_wanted:
             return _metric(METRICS[name])
     for kind in () if recipe_wanted else _KINDS:

@@ -58,6 +58,10 @@ class ModelSpec(Part):
         """The kinds of input that a model of these settings takes; empty means any."""
         return self.takes
 
+    def comes_with_weights(self) -> bool:
+        """Whether every build gives the same weights, so that unchanged ones need no keeping."""
+        return False
+
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Model:
         """The live model for inputs of `shape` (one sample) and `kind`, answering for `labels`.
 

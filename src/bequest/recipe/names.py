@@ -13,6 +13,12 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
 
+def known_recipe(name: str) -> str | None:
+    """The built-in recipe that `name` means, whichever of - and _ it is written with."""
+    alike = {known.replace("_", "-"): known for known in recipe_names()}
+    return alike.get(name.replace("_", "-"))
+
+
 def recipe_path(name: str) -> Path:
     """The file of the built-in recipe `name`, one of `recipe_names()`."""
     return FOLDER / f"{name}.yaml"

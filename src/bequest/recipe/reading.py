@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bequest.core.errors import Position, Problem, RequestError, did_you_mean
 from bequest.recipe.draft import Draft
-from bequest.recipe.names import recipe_names, recipe_path
+from bequest.recipe.names import known_recipe, recipe_names, recipe_path
 from bequest.recipe.overrides import override
 from bequest.recipe.syntax import parse
 from bequest.recipe.tree import Node, from_python, merge, without
@@ -45,11 +45,12 @@ def _find(source: str | Path, folder: Path, at: Position) -> Path:
     if isinstance(source, Path) or source.endswith((".yaml", ".yml")) or _is_file(path):
         return path
     names = recipe_names()
-    if source not in names:
+    known = known_recipe(source)
+    if known is None:
         fix = f"give a file ending in .yaml, or one of {', '.join(names) or '(none built in)'}"
         meant = did_you_mean(source, names)
         raise RequestError(Problem(f"unknown recipe `{source[:80]}`", fix, meant=meant, at=at))
-    return recipe_path(source)
+    return recipe_path(known)
 
 
 def _is_file(path: Path) -> bool:

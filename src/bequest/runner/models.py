@@ -7,25 +7,27 @@ from typing import TYPE_CHECKING
 from bequest.build.heads import head_names, with_heads
 from bequest.build.model import own_labels
 from bequest.core.errors import StoreError
+from bequest.lazy import torch
 from bequest.store.files import read_json, write_json
 from bequest.store.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
-
-    import torch
 
     from bequest.core.live import Model
     from bequest.runner.preparing import Prepared
 
 
-def save_model(folder: Path, model: Model, origin: str, prepared: Prepared) -> None:
+def save_model(folder: Path, model: Model, origin: str, given: Model, prepared: Prepared) -> None:
     """Write `model.safetensors` and `model.json`, which `{use: saved, path: …}` reads.
 
-    origin: name of the input model in the recipe, whose spec builds what the weights go into.
+    origin: name of the input model in the recipe, whose spec builds what the weights go into;
+    given: that model. What every build of it brings along is not written again.
     """
     first = next(iter(prepared.tasks.values()))
     spec = dict(prepared.plan.resolved["models"][origin])
+    whole = not prepared.plan.models[origin].comes_with_weights()
     description = {
         "use": spec.pop("use"),
         "spec": spec,
@@ -33,33 +35,42 @@ def save_model(folder: Path, model: Model, origin: str, prepared: Prepared) -> N
         "kind": first.kind,
         "labels": list(own_labels(model)),
         "heads": list(head_names(model)),
+        "whole": whole,
     }
-    save_weights(model.module, folder / "model.safetensors")
+    save_weights(model.module, folder / "model.safetensors", None if whole else given.module)
     write_json(folder / "model.json", description)
 
 
 def load_weights(model: Model, folder: Path) -> Model:
     """The model that `save_model` wrote, from one that was built alike."""
-    model = with_heads(model, read_json(folder / "model.json")["heads"])
-    fill(model.module, folder / "model.safetensors")
+    told = read_json(folder / "model.json")
+    model = with_heads(model, told["heads"])
+    fill(model.module, folder / "model.safetensors", whole=told["whole"])
     return model
 
 
-def save_weights(module: torch.nn.Module, path: Path) -> None:
-    """Write all that a module holds, for `fill` to read."""
-    save_tensors(path, module.state_dict())
+def save_weights(module: torch.nn.Module, path: Path, given: torch.nn.Module | None = None) -> None:
+    """Write all that a module holds, or what differs from `given`, for `fill` to read."""
+    held = module.state_dict()
+    before = given.state_dict() if given else {}
+    save_tensors(path, {name: own for name, own in held.items() if not _same(own, before, name)})
 
 
-def fill(module: torch.nn.Module, path: Path) -> None:
-    """Read all that a module holds from a file, tensor by tensor.
+def fill(module: torch.nn.Module, path: Path, *, whole: bool = True) -> None:
+    """Read what a module holds from a file, tensor by tensor; all of it, or what was changed.
 
     Raises:
         StoreError: the file is missing, damaged, or another module's.
     """
     places = module.state_dict()
     found = load_tensors(path, places)
-    if odd := sorted(found.keys() ^ places.keys()):
+    if odd := sorted(found.keys() ^ places.keys() if whole else found.keys() - places.keys()):
         raise StoreError(f"{path} is another model's: it differs in {', '.join(odd[:5])}")
+
+
+def _same(tensor: torch.Tensor, before: Mapping[str, torch.Tensor], name: str) -> bool:
+    there = before.get(name)
+    return there is not None and torch.equal(tensor, there)
 
 
 def parameter_cost(model: Model) -> dict[str, float]:

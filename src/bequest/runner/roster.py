@@ -61,7 +61,8 @@ class Roster:
             return
         for role, held in filled.items():
             if learns(step, role) and not isinstance(held, list):
-                save_model(self._place(step, role), held.model, held.origin, self._prepared)
+                given = self._named(held.origin).model
+                save_model(self._place(step, role), held.model, held.origin, given, self._prepared)
 
     def take_up(self, step: PlannedStep, row: int) -> None:
         """Make what a finished step delivered available to later ones, as it was written.

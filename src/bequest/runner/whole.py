@@ -25,6 +25,7 @@ from bequest.recipe.plan import differences
 from bequest.report.page import EXHIBITS, PAGE, write_page
 from bequest.runner.collect import collect, write_curves
 from bequest.runner.exhibits import exhibits
+from bequest.runner.fetching import fetch_assets
 from bequest.runner.jobs import spread
 from bequest.runner.preparing import inspect, prepare
 from bequest.runner.result import Run
@@ -94,13 +95,15 @@ def run(
     folder = RunFolder(Path(place), processes)
     folder.refuse_if_busy()
     if _before(folder, plan, resume=resume).get("status") != "finished":
+        shown = progress if processes.first and progress else Silent()
+        with processes.in_turn():
+            fetch_assets(plan, shown)
         with deterministic(), kept():
             prepared = prepare(draft, plan, device, processes)
             with fitting_threads(prepared), folder:
                 before = _before(folder, plan, resume=resume)  # another process came between?
                 processes.wait()  # from here on the first one writes
                 if before.get("status") != "finished":
-                    shown = progress if processes.first and progress else Silent()
                     _in_folder(prepared, folder, before, shown, jobs)
     with processes.in_turn():
         _tidy(folder)

@@ -9,7 +9,9 @@ from pydantic import Field
 from bequest.build import pretrained
 from bequest.build.pretrained import CLASSIFIER, IMAGE, LANGUAGE
 from bequest.core.errors import Problem, RequestError
+from bequest.core.live import Texts
 from bequest.core.parts import ModelSpec
+from bequest.lazy import torch
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -62,6 +64,10 @@ class Hf(ModelSpec):
         family = self._family()
         return self.takes if family is None else ("image",) if family == IMAGE else ("text",)
 
+    def comes_with_weights(self) -> bool:
+        """Unless a part of it is new."""
+        return not self.new_head
+
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Model:
         """The model with its weights, for texts, or images [channels, height, width] in [0, 1].
 
@@ -69,6 +75,14 @@ class Hf(ModelSpec):
             RequestError: it can't be had, or can't take such inputs.
         """
         files = pretrained.fetched(self.path, self.revision)
+        with pretrained.understood(self.path):
+            model = self._live(files, shape, kind, labels)
+            _try_out(model, shape)
+        return model
+
+    def _live(
+        self, files: Files, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]
+    ) -> Model:
         if files.family == IMAGE:
             from bequest.build.vision import image_classifier
 
@@ -91,3 +105,11 @@ class Hf(ModelSpec):
         except RequestError:
             return None  # `check` says so
         return files.family if files else None
+
+
+def _try_out(model: Model, shape: tuple[int, ...]) -> None:
+    """Ask the model once, as settings that don't fit its weights may show only then."""
+    inputs = torch.zeros(1, *shape) if shape else Texts(("a b",))
+    asked = next(name for name in ("logits", "embed", "logprob") if name in model.answers)
+    with torch.no_grad():
+        getattr(model, asked)(inputs)

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pydantic import Field, ValidationError
 
+from bequest.build.bounds import no_larger_than
 from bequest.build.heads import with_heads
 from bequest.build.paths import located, missing, read_json
 from bequest.core.errors import Problem, RequestError
 from bequest.core.find import find
 from bequest.core.parts import ModelSpec
+from bequest.store.tensor_file import TensorFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection
     from pathlib import Path
 
     from bequest.core.live import Model
 
 _SPEC, _WEIGHTS = "model.json", "model.safetensors"
-_KEYS = {"use", "spec", "shape", "kind", "labels", "heads"}
+_KEYS = {"use", "spec", "shape", "kind", "labels", "heads", "whole"}
 
 
 class Saved(ModelSpec):
     """A model that an earlier run delivered: a folder with its description and its weights."""
+
+    answers: ClassVar[Collection[str]] = frozenset({"logits", "logprob", "complete", "embed"})
 
     path: str = Field(min_length=1, description="The folder, such as `runs/x/models/step/seed-0`.")
 
@@ -57,8 +62,18 @@ class Saved(ModelSpec):
         if takes != (kind, shape):
             what = f"takes {takes[0]} inputs of shape {takes[1]}, not {kind} {shape}"
             raise RequestError(Problem(f"`{self.path}` {what}", field=("path",)))
-        model = _spec(told).build(shape, kind, tuple(told["labels"]))
-        return _loaded(model, told["heads"], place / _WEIGHTS)
+        return _loaded(_spec(told), told, place / _WEIGHTS)
+
+    def protocols(self) -> Collection[str]:
+        """What the model answers that was delivered."""
+        try:
+            return _spec(_description(located(self.path))).protocols()
+        except RequestError:
+            return self.answers  # `check` says what is wrong
+
+    def comes_with_weights(self) -> bool:
+        """They lie in the folder."""
+        return True
 
     def restore(self) -> Model:
         """The model for the inputs and labels it was delivered with.
@@ -67,7 +82,7 @@ class Saved(ModelSpec):
             RequestError: the folder is damaged.
         """
         told = _description(located(self.path))
-        return self.build(tuple(told["shape"]), told["kind"], tuple(told["labels"]))
+        return self.build(tuple(told["shape"]), told["kind"], ())
 
 
 def _description(place: Path) -> dict[str, Any]:
@@ -76,14 +91,22 @@ def _description(place: Path) -> dict[str, Any]:
     if set(told) != _KEYS or not all(isinstance(told[key], list) for key in lists):
         what = f"`{place / _SPEC}` must have the keys {', '.join(sorted(_KEYS))}"
         raise RequestError(Problem(what))
-    if ":" in str(told["use"]):
+    if own := _own_code(told):
         raise RequestError(
             Problem(
-                f"`{place}` was made by code of the user's own (`{told['use']}`)",
+                f"`{place}` was made by code of the user's own (`{own}`)",
                 "rebuild it in your recipe with `use: module:name` and load the weights there",
             )
         )
     return told
+
+
+def _own_code(told: Any) -> str:
+    """The first `module:name` that a description, or what it is made from, asks for."""
+    if isinstance(told, dict) and ":" in str(told.get("use", "")):
+        return str(told["use"])
+    inner = told.values() if isinstance(told, dict) else told if isinstance(told, list) else ()
+    return next(filter(None, map(_own_code, inner)), "")
 
 
 def _spec(told: dict[str, Any]) -> ModelSpec:
@@ -94,12 +117,23 @@ def _spec(told: dict[str, Any]) -> ModelSpec:
         raise RequestError(Problem(what)) from error
 
 
-def _loaded(model: Model, heads: Sequence[str], weights: Path) -> Model:
+def _loaded(spec: ModelSpec, told: dict[str, Any], weights: Path) -> Model:
     from bequest.store.tensors import load_tensors  # numpy; a recipe is checked without it
 
+    shape, labels = tuple(told["shape"]), tuple(told["labels"])
     try:
-        model = with_heads(model, heads)
-        model.module.load_state_dict(load_tensors(weights), strict=True)
+        with weights.open("rb") as file:
+            held = TensorFile(file).elements
+        # What comes with weights of its own is checked against those, and may be larger.
+        bound = nullcontext() if spec.comes_with_weights() else no_larger_than(held)
+        with bound:
+            model = with_heads(spec.build(shape, told["kind"], labels), told["heads"])
+        kept = model.module.load_state_dict(load_tensors(weights), strict=bool(told["whole"]))
+        if kept.unexpected_keys:
+            raise KeyError(*kept.unexpected_keys[:5])
         return model
+    except RequestError:
+        raise
     except Exception as error:
-        raise RequestError(Problem(f"`{weights}` doesn't fit its description: {error}")) from error
+        what = f"`{weights}` doesn't fit its description: {error}"
+        raise RequestError(Problem(what)) from error

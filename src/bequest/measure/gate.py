@@ -44,19 +44,12 @@ def judge(rules: Sequence[str], matrix: Matrix, baseline: Matrix | None = None) 
     return Verdict(tuple(results))
 
 
-def _judged(rule: Rule, matrix: Matrix, baseline: Matrix | None) -> RuleResult:
-    wrong = form_problems(rule)
-    if wrong:
-        raise RequestError(wrong)
-    estimate = _estimate(rule, matrix, baseline)
-    ends = (estimate.low, estimate.high) if rule.surely else (estimate.value,)
-    passed = all(holds(end, rule.op, rule.limit) for end in ends)
-    return RuleResult(
-        rule, estimate.value, estimate.low, estimate.high, passed, _reason(rule, estimate, passed)
-    )
+def estimated(rule: Rule, matrix: Matrix, baseline: Matrix | None = None) -> Estimate:
+    """The number that a well-formed rule asks about.
 
-
-def _estimate(rule: Rule, matrix: Matrix, baseline: Matrix | None) -> Estimate:
+    Raises:
+        RequestError: the rule is ambiguous, or asks for what was not measured.
+    """
     if METRICS[rule.metric].kind == "sequence":
         return _of_sequence(rule, matrix, baseline)
     row, task = find_row(matrix.rows, rule.stage), rule.task or ""
@@ -71,6 +64,18 @@ def _estimate(rule: Rule, matrix: Matrix, baseline: Matrix | None) -> Estimate:
         fix = "name the other stage as `step.stage`; input models are `given.name`"
         raise _itself(rule, matrix.rows[row].title, fix)
     return matrix.value(rule.metric, row, task, against)
+
+
+def _judged(rule: Rule, matrix: Matrix, baseline: Matrix | None) -> RuleResult:
+    wrong = form_problems(rule)
+    if wrong:
+        raise RequestError(wrong)
+    estimate = estimated(rule, matrix, baseline)
+    ends = (estimate.low, estimate.high) if rule.surely else (estimate.value,)
+    passed = all(holds(end, rule.op, rule.limit) for end in ends)
+    return RuleResult(
+        rule, estimate.value, estimate.low, estimate.high, passed, _reason(rule, estimate, passed)
+    )
 
 
 def _of_sequence(rule: Rule, matrix: Matrix, baseline: Matrix | None) -> Estimate:

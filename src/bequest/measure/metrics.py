@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bequest.lazy import numpy as np
 from bequest.measure.metric import Columns, Metric, mean_metric, metric
 from bequest.measure.text_metrics import TEXT_SCORES
+from bequest.measure.trace_metrics import TRACE_SCORES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,7 +79,14 @@ def _cost(name: str, unit: str, definition: str, formula: str) -> Metric:
     return Metric(name, unit, "lower", definition, "", "cost", bounds=bounds, formula=formula)
 
 
-SCORES = (accuracy, cross_entropy, calibration_error, worst_group_accuracy, *TEXT_SCORES)
+SCORES = (
+    *TRACE_SCORES,
+    accuracy,
+    cross_entropy,
+    calibration_error,
+    worst_group_accuracy,
+    *TEXT_SCORES,
+)
 COSTS = (
     _cost("parameters", "count", "Number of parameters of the model.", "Σ_tensors numbers"),
     _cost("bytes", "bytes", "Bytes of the model's weights.", "Σ_tensors numbers · bytes of each"),

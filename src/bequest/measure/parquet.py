@@ -151,10 +151,10 @@ def _cells(about: Mapping[str, Any], table: Any) -> Cells:
     outcomes, start = {}, 0
     for row, task, seed, size in layout:
         parts = {name: _part(name, column.slice(start, size)) for name, column in columns.items()}
-        outcomes[row, task, seed] = _outcomes(parts, tuple(about["labels"][task]))
+        outcomes[row, task, seed] = _outcomes(parts, tuple(map(str, about["labels"][task])))
         start += size
     return Cells(
-        rows=tuple(Row(**row) for row in about["rows"]),
+        rows=tuple(_row(row, index) for index, row in enumerate(about["rows"])),
         tasks=tuple(map(str, about["tasks"])),
         seeds=tuple(map(int, about["seeds"])),
         outcomes=outcomes,
@@ -164,6 +164,16 @@ def _cells(about: Mapping[str, Any], table: Any) -> Cells:
             for row, costs in about["costs"]
         },
     )
+
+
+def _row(told: Mapping[str, Any], index: int) -> Row:
+    row = Row(**told)
+    words = (row.step, row.name, row.of, row.line, row.learned or "")
+    before = row.after is None or (type(row.after) is int and 0 <= row.after < index)
+    marks = all(isinstance(mark, int | float | str) for mark in row.at.values())
+    if not (before and marks and type(row.order) is int and all(type(w) is str for w in words)):
+        raise ValueError("a row is described as none can be")
+    return row
 
 
 def _check(layout: Sequence[tuple[int, str, int, int]], table: Any) -> None:

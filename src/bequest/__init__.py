@@ -24,6 +24,7 @@ _PUBLIC = {
     "RunError": "bequest.core.errors",
     "Stage": "bequest.core.stage",
     "TaskSpec": "bequest.core.parts",
+    "doctor": "bequest.runner.doctor.examine",
     "run": "bequest.runner.whole",
 }
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from bequest.core.outcomes import Outcomes
     from bequest.core.parts import Method, ModelSpec, Requires, Role, TaskSpec
     from bequest.core.stage import Stage
+    from bequest.runner.doctor.examine import doctor
     from bequest.runner.result import Run
     from bequest.runner.whole import run
 
@@ -49,6 +51,7 @@ __all__ = [
     "Stage",
     "TaskSpec",
     "__version__",
+    "doctor",
     "run",
 ]
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from bequest.cli import bench, compare, gate, get, listing, report, run, schema, show
+from bequest.cli import bench, compare, doctor, gate, get, listing, report, run, schema, show
 from bequest.cli.output import complain, unexpected
 from bequest.core.errors import EXIT_RUN, BequestError
 from bequest.store.processes import speaks
@@ -25,6 +25,7 @@ app.command("show")(show.show)
 app.command("schema")(schema.schema)
 app.command("gate")(gate.gate)
 app.command("compare")(compare.compare)
+app.command("doctor")(doctor.doctor)
 app.command("report")(report.report)
 app.command("get")(get.get)
 app.command("bench")(bench.bench)

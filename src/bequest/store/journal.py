@@ -25,6 +25,7 @@ from bequest.store.tensors import (
     load_tensors,
     matched,
     save_tensors,
+    understood,
     unflatten,
 )
 
@@ -117,12 +118,13 @@ class Entry:
             raise LookupError(self.stem)
         with self.redone_without():
             record = read_sealed(path)
-            self._verify(record["inputs"])
-            skeleton, tensors = record["result"], {}
-            if record["tensors"]:
-                places = matched(skeleton, into)
-                tensors = load_tensors(self._path("safetensors"), places)
-        return unflatten(skeleton, tensors)
+            with understood(path):
+                self._verify(record["inputs"])
+                skeleton, tensors = record["result"], {}
+                if record["tensors"]:
+                    places = matched(skeleton, into)
+                    tensors = load_tensors(self._path("safetensors"), places)
+                return unflatten(skeleton, tensors)
 
     def commit(self, result: Any) -> None:
         """Write the result; from now on the entry is finished, and its checkpoint is dropped."""
@@ -173,9 +175,9 @@ class Entry:
             self._verify(json.loads(note["inputs"]))
             return matched(json.loads(note["skeleton"]), into)
 
-        with self.redone_without("checkpoint"):
+        with self.redone_without("checkpoint"), understood(path):
             tensors, note = load_noted(path, checked)
-        return unflatten(json.loads(note["skeleton"]), tensors)
+            return unflatten(json.loads(note["skeleton"]), tensors)
 
     @contextmanager
     def redone_without(self, suffix: str = "json") -> Iterator[None]:
@@ -195,13 +197,13 @@ class Entry:
 
     def _verify(self, then: Mapping[str, str]) -> None:
         changed = [
-            f"{key}: {then.get(key, '—')} then, {self.inputs.get(key, '—')} now"
+            f"{key}: {_short(then.get(key))} then, {_short(self.inputs.get(key))} now"
             for key in {**then, **self.inputs}
             if then.get(key) != self.inputs.get(key)
         ]
         if changed:
             raise ReplayDiverged(
-                f"journal entry {self.stem} was made with other inputs ({'; '.join(changed)}); "
+                f"journal entry {self.stem} was made with other inputs ({'; '.join(changed[:10])}); "
                 "put back what changed, or start a new run"
             )
 
@@ -213,6 +215,10 @@ class Entry:
                 f"the journal holds {others[0]} where the resumed run asks for {self.stem}; "
                 "was the method edited? Put it back, or start a new run"
             )
+
+
+def _short(value: object) -> str:
+    return "—" if value is None else str(value)[:80]
 
 
 def _slug(name: str) -> str:

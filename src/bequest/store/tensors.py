@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +16,14 @@ from bequest.store.files import atomic
 from bequest.store.tensor_file import TensorFile, as_bytes, write_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 _TENSOR, _ARRAY, _TUPLE, _PAIRS = "$tensor", "$array", "$tuple", "$pairs"
 _FLOAT = "$float"  # JSON has no NaN and no infinity
 _ABOUT = "bequest"
 _NOWHERE: Mapping[str, torch.Tensor] = {}
+_LONGEST = 300  # of a library's own message
 # What reading a header that lies may raise.
 _DAMAGE = (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError)
 
@@ -78,7 +80,7 @@ def load_noted(
     Raises:
         StoreError: as for `load_tensors`.
     """
-    try:
+    with understood(path):
         with path.open("rb") as file:
             found = TensorFile(file)
             about = json.loads(found.metadata[_ABOUT])
@@ -92,11 +94,22 @@ def load_noted(
             raise ValueError("its checksum is another")
         for name, first in about["aliases"].items():
             tensors[name] = _put(targets.get(name), tensors[first])
+        return tensors, about["note"]
+
+
+@contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """Where `path` is read and taken apart: whatever that raises, the file is to blame.
+
+    Raises:
+        StoreError: it could not be read, or what it says makes no sense.
+    """
+    try:
+        yield
     except OSError as error:
         raise StoreError(f"{path} could not be read: {error.strerror or error}") from error
     except _DAMAGE as error:
-        raise StoreError(f"{path} is damaged: {error}") from error
-    return tensors, about["note"]
+        raise StoreError(f"{path} is damaged: {str(error)[:_LONGEST]}") from error
 
 
 def _put(target: torch.Tensor | None, tensor: torch.Tensor) -> torch.Tensor:

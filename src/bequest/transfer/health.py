@@ -32,10 +32,10 @@ class Frozen:
         found = {}
         for name, reference in self._known:
             module = reference()
-            if module is not None and not _learns(module):
-                parts = (part for part in module.modules() if part.training)
+            if module is not None:
+                parts = [part for part in module.modules() if part.training]
                 kinds = {type(part).__name__ for part in parts if not _holds(part)}
-                if kinds:
+                if kinds and not _learns(module):
                     found[name] = sorted(kinds)
         return found
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from bequest.build.classification import as_floats
 from bequest.build.likelihood import by_length
+from bequest.build.trace_histories import Histories
 from bequest.core.live import Batch, Texts
 from bequest.lazy import torch
 from bequest.store.journal import derive
@@ -45,8 +46,8 @@ class Rows:
     """The samples of one split as batches on a device.
 
     Data in memory is moved to the device once and cut by index; anything else is fetched by rows.
-    uint8 inputs become float32 in [0, 1] when a batch is made. Texts stay texts, and those of a
-    batch are of like length, so that little is padded.
+    uint8 inputs become float32 in [0, 1] when a batch is made. Texts and histories stay what they
+    are, and those of a batch are of like length, so that little is padded.
 
     fingerprint: names the data and how they were prepared.
     """
@@ -89,7 +90,7 @@ class Rows:
         """Every row once, in batches, in the random order of `seed`."""
         draw = generator(seed)
         order = torch.randperm(len(self), generator=draw)
-        if isinstance(self.split.inputs, Texts):
+        if isinstance(self.split.inputs, Texts | Histories):
             order = of_like_length(order, _sizes(self.split.inputs), batch_size, draw)
         return torch.split(order.to(self.device), batch_size)
 
@@ -100,7 +101,7 @@ class Rows:
         return list(torch.split(torch.arange(len(self), device=self.device), _ASK_BATCH))
 
     def _fetch(self, rows: torch.Tensor) -> Any:
-        if isinstance(self.split.inputs, Texts):
+        if isinstance(self.split.inputs, Texts | Histories):
             return self.split.inputs[rows.tolist()]
         if self._inputs is None:
             inputs = torch.from_numpy(self.split.inputs[rows.cpu().numpy()]).to(self.device)
@@ -125,8 +126,10 @@ def of_like_length(
     return torch.cat([full.view(whole, batch_size)[mixed].flatten(), rest])
 
 
-def _sizes(texts: Texts) -> torch.Tensor:
-    return torch.tensor([len(texts.whole(row)) for row in range(len(texts))])
+def _sizes(inputs: Texts | Histories) -> torch.Tensor:
+    if isinstance(inputs, Histories):
+        return torch.from_numpy(inputs.lengths)
+    return torch.tensor([len(inputs.whole(row)) for row in range(len(inputs))])
 
 
 class _Paired:

@@ -1,0 +1,1 @@
+"""What ails a run: one file for each kind of finding, gathered in `examine`."""

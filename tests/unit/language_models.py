@@ -9,6 +9,8 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
 )
 
 SENTENCES = [
@@ -88,5 +90,22 @@ def embedder(folder):
     words = tokenizer()
     torch.manual_seed(0)
     BertModel(_bert_config(words)).save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+def roberta(folder, places):
+    """A tiny untrained encoder that counts its places from behind that of the padding."""
+    words = tokenizer()
+    config = RobertaConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=places,
+        pad_token_id=words.pad_token_id,
+    )
+    RobertaModel(config).save_pretrained(folder)
     words.save_pretrained(folder)
     return folder

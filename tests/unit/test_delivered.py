@@ -7,6 +7,7 @@ import pytest
 
 import bequest
 from bequest.build.models.saved import Saved
+from bequest.core.errors import RequestError
 from bequest.core.live import Texts
 from bequest.lazy import torch
 from bequest.recipe.names import known_recipe
@@ -62,6 +63,29 @@ def test_what_was_kept_is_what_was_measured(recipe):
              "steps": recipe["steps"][:1]}  # fmt: skip
     other = bequest.run(saved, out="other")
     assert perplexity(other, "given") == pytest.approx(perplexity(run, "second"), abs=1e-6)
+
+
+def test_adapters_that_no_step_moved_are_kept_too(recipe):
+    # The first step of Adam leaves one of two matrices as it was drawn, which the next build isn't.
+    recipe["fit"] = {"steps": 1, "optimizer": {"use": "adam"}}
+    run = bequest.run(recipe, out="run")
+    kept = load_tensors(next(run.path.glob("models/first*/**/*.safetensors")))
+    matrices = {"lora_A": 0, "lora_B": 0}
+    for name in kept:
+        matrices[next(part for part in matrices if part in name)] += 1
+    assert matrices["lora_A"] == matrices["lora_B"] > 0
+
+
+def test_numbers_per_token_of_other_tokens_are_not_compared(recipe, workdir):
+    language_models.language_model(workdir / "other", vocabulary=270)
+    recipe["models"]["stranger"] = {"use": "hf", "path": "other", "longest": 32}
+    run = bequest.run({**recipe, "steps": recipe["steps"][:1]}, out="run")
+    rows = {row.name: number for number, row in enumerate(run.matrix.rows)}
+    mine, its = rows["student"], rows["stranger"]
+    assert run.matrix.value("log_perplexity", its, "lines").value > 0
+    with pytest.raises(RequestError, match="read the texts as other tokens"):
+        run.matrix.value("log_perplexity", its, "lines", against=mine)
+    assert run.matrix.value("bits_per_byte", its, "lines", against=mine) is not None
 
 
 def test_a_model_with_drawn_weights_is_kept_whole(workdir):

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bequest.build.heads import one_head_per_task
 from bequest.build.models.hf import Hf
 from bequest.build.models.lora import Lora
 from bequest.build.models.smaller import Smaller
 from bequest.build.tokens import encode, matched, vocabulary, windows
 from bequest.core.errors import RequestError
 from bequest.core.live import Texts
-from bequest.lazy import torch
+from bequest.lazy import torch, transformers
 from bequest.transfer.state import fingerprint
 
 SENTENCES = tuple(language_models.SENTENCES)
@@ -143,6 +144,20 @@ def test_vectors_have_length_one_or_as_the_folder_says_and_ignore_padding(tmp_pa
     torch.testing.assert_close(unit, torch.nn.functional.normalize(vectors, dim=1))
 
 
+def test_tokens_counted_from_behind_the_padding_leave_fewer_places(tmp_path):
+    encoder = built(Hf(path=str(language_models.roberta(tmp_path, places=34))))
+    assert encoder.longest == 32
+    with torch.no_grad():
+        assert encoder.embed(Texts(("word " * 99,))).isfinite().all()
+
+
+def test_vectors_that_further_layers_would_change_are_refused(tmp_path):
+    place = language_models.embedder(tmp_path)
+    (place / "modules.json").write_text('[{"type": "sentence_transformers.models.Dense"}]')
+    with pytest.raises(RequestError, match="changes its vectors by Dense"):
+        built(Hf(path=str(place)))
+
+
 def test_other_inputs_are_refused(folder):
     with pytest.raises(RequestError, match="takes texts, but the inputs are image"):
         Hf(path=folder).build((1, 8, 8), "image", ("a", "b"))
@@ -157,6 +172,43 @@ def test_only_adapters_learn(folder):
     assert nll(model, TEXTS) == pytest.approx(nll(plain, TEXTS))
     with pytest.raises(RequestError, match="adapters can't be put"):
         built(Lora(of={"use": "hf", "path": folder}, targets=("nothing",)))
+
+
+def test_beside_adapters_a_new_head_trains_whole(tmp_path):
+    place = str(language_models.text_classifier(tmp_path))
+    for targets in (("all-linear",), ("query",)):
+        for fresh in (True, False):
+            of = {"use": "hf", "path": place, "new_head": fresh}
+            model = Lora(of=of, targets=targets).build((), "text", ("bad", "good"))
+            named = model.module.named_parameters()
+            trained = {name for name, weight in named if weight.requires_grad}
+            heads = {name for name in trained if "classifier" in name}
+            assert heads == ({"classifier.weight", "classifier.bias"} if fresh else set())
+            assert all("lora_" in name for name in trained - heads)
+
+
+def test_each_task_may_have_a_head_beside_adapters(tmp_path):
+    of = {"use": "hf", "path": str(language_models.text_classifier(tmp_path))}
+    model = one_head_per_task(Lora(of=of).build((), "text", ("bad", "good")))
+    for name in ("one", "two"):
+        model.add(name, model.new_head(), ("bad", "good"))
+    assert model.each(["one", "two"], TEXTS).shape == (2, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("Phi3", "qkv_proj.weight` holds several matrices"), ("GPT2", "has no `intermediate_size`")],
+)
+def test_widths_that_cannot_be_cut_from_matrices_are_refused(tmp_path, kind, said):
+    words = language_models.tokenizer()
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    sizes |= {"vocab_size": len(words), "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 1}
+    more = {"num_key_value_heads": 4, "intermediate_size": 64} if kind == "Phi3" else {}
+    config = getattr(transformers, f"{kind}Config")(**sizes, **more)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    words.save_pretrained(tmp_path)
+    with pytest.raises(RequestError, match=said):
+        built(Smaller(of={"use": "hf", "path": str(tmp_path)}, layers=1, width=16))
 
 
 def test_a_copy_of_all_layers_is_the_parent(folder):
@@ -212,6 +264,22 @@ def test_tokenizers_are_compared_by_content():
         matched(one, other)
 
 
+def test_tokens_of_other_likelihoods_cut_texts_otherwise():
+    one, other = (_unigram(of_ab) for of_ab in (-9.0, -0.5))
+    assert one("ab")["input_ids"] != other("ab")["input_ids"]
+    with pytest.raises(RequestError, match="cut texts by other rules"):
+        matched(one, other)
+
+
+def _unigram(of_ab):
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = [("<start>", 0.0), ("a", -1.0), ("b", -1.0), ("ab", of_ab)]
+    made = Tokenizer(models.Unigram(words, unk_id=0))
+    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<start>")
+
+
 def test_the_same_tokens_in_another_order_are_mapped():
     one, other = language_models.tokenizer(), language_models.tokenizer()
     turned = _renumbered(other)
@@ -242,3 +310,24 @@ def test_a_tokenizer_without_start_or_end_is_refused():
     bare.bos_token = bare.eos_token = None
     with pytest.raises(RequestError, match="no token for the start or the end"):
         encode(TEXTS, bare, 32, torch.device("cpu"))
+
+
+def test_another_tokenizer_is_another_input_of_the_journal(folder, model):
+    from dataclasses import replace
+
+    from bequest.transfer.state import reading
+
+    other = replace(model, tokenizer=language_models.tokenizer(texts=["other words"] * 3))
+    shorter = replace(model, longest=32)
+    told = [reading(each)["tokens"] for each in (model, other, shorter)]
+    assert len(set(told)) == 3
+    assert reading({"student": copy.deepcopy(model)})["tokens"] == told[0]
+    assert reading(torch.nn.Linear(2, 2)) == {}
+
+
+def test_several_gguf_files_need_a_name(tmp_path):
+    for name in ("a.gguf", "b.gguf"):
+        (tmp_path / name).write_bytes(b"GGUF")
+    (problem,) = Hf(path=str(tmp_path)).check()
+    assert "several GGUF files" in problem.what
+    assert "a.gguf, b.gguf" in problem.fix

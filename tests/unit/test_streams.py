@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from workbench import WIDTH, split
 
+from bequest.core.live import Split, Texts
 from bequest.lazy import torch
 from bequest.transfer.streams import Live, Rows, episodes, pair
 
@@ -25,6 +26,11 @@ def flat(value):
         return [value.tolist()]
     parts = value.values() if isinstance(value, dict) else value
     return [value] if isinstance(value, int) else list(itertools.chain(*map(flat, parts)))
+
+
+def test_texts_are_asked_about_on_the_device_of_their_rows():
+    texts = Split(Texts(("a", "bcd", "ef")), None, np.arange(3))
+    assert {part.device.type for part in Rows(texts, "meta").askable()} == {"meta"}
 
 
 STREAMS = {

@@ -273,6 +273,7 @@ def test_completions_are_drawn_measured_and_kept(tmp_path):
         ({"prompts": ["a"], "draws": 2}, "without a temperature every draw is the same"),
         ({"prompts": [" "]}, "a prompt is empty"),
         ({"path": "."}, "is a folder"),
+        ({"prompts": ["a"], "expected": "right"}, "nothing can be expected"),
         ({"path": "p.txt", "expected": "right"}, "nothing can be expected"),
         ({"path": "p.jsonl", "expected": "rihgt"}, "did you mean `right`"),
         ({"path": "p.jsonl", "expected": "right"}, "p.jsonl:2` has an empty `right`"),

@@ -8,10 +8,15 @@ import pytest
 from language_models import SENTENCES, language_model, text_classifier
 
 import bequest
+from bequest.build.batches import by_length
 from bequest.build.completions import completions
-from bequest.build.likelihood import by_length, likelihoods
+from bequest.build.likelihood import likelihoods
+from bequest.build.models._user import UserModel
+from bequest.core.errors import RequestError
 from bequest.core.find import find
 from bequest.core.live import Texts
+from bequest.lazy import torch
+from bequest.methods.continual._layers import representations
 
 PIECES = [f"{SENTENCES[n % 4]} {'again ' * n}{n}" for n in range(9)]
 
@@ -74,6 +79,77 @@ def test_batches_leave_room_for_what_is_written():
     sizes = [len(rows) for rows in by_length(texts, 60, more=20)]
     assert sum(sizes) == 4
     assert max(sizes) == 2
+
+
+class Counting:
+    """A classifier whose logits are the lengths of texts; remembers what it was asked."""
+
+    answers, labels = frozenset({"logits"}), ("bad", "good")
+
+    def __init__(self):
+        self.module, self.asked = torch.nn.Identity(), []
+
+    def logits(self, inputs):
+        self.asked.append(list(map(len, inputs.texts)))
+        return torch.tensor([[0.0, float(len(text))] for text in inputs.texts])
+
+
+def moods(place):
+    rows = [{"text": "word " * (1 + n * 37 % 400), "label": ("bad", "good")[n % 2]}
+            for n in range(60)]  # fmt: skip
+    (place / "moods.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return {"use": "text", "path": str(place / "moods.jsonl")}
+
+
+def test_classified_texts_are_asked_about_by_length_and_stand_in_their_order(tmp_path):
+    task = find("tasks", "text")(path=moods(tmp_path)["path"], test=0.5).load("moods")
+    model = Counting()
+    found = task.record(model, 512)
+    assert len(model.asked) > 1
+    assert all(max(batch) * len(batch) <= 8192 for batch in model.asked)
+    sizes = [len(text) for text in task.splits["test"].inputs.texts]
+    confidence = torch.tensor([[0.0, float(size)] for size in sizes]).softmax(dim=1)[:, 1]
+    assert found.columns["confidence"].tolist() == pytest.approx(confidence.tolist())
+    assert found.columns["label"].tolist() == task.splits["test"].targets.tolist()
+
+
+@pytest.mark.parametrize("method", ["replay", "ewc"])
+@pytest.mark.parametrize("heads", ["shared", "per_task"])
+def test_continual_methods_learn_labels_of_texts(tmp_path, method, heads):
+    student = {"use": "hf", "path": str(text_classifier(tmp_path / "model")), "longest": 8}
+    task = moods(tmp_path)
+    recipe = {
+        "models": {"student": student},
+        "tasks": {"one": task, "two": {**task, "split_seed": 1}},
+        "method": {"use": method, "heads": heads},
+        "fit": {"steps": 2, "batch_size": 4},
+    }
+    done = bequest.run(recipe, out=tmp_path / "run")
+    assert np.isfinite(done.matrix.value("accuracy", len(done.matrix.rows) - 1, "one").value)
+
+
+def test_layers_are_not_looked_at_through_padding(tmp_path):
+    model = find("models", "hf")(path=str(text_classifier(tmp_path))).build((), "text", ())
+    with pytest.raises(RequestError, match="their padding would count"):
+        representations(model, {}, Texts(("a",)))
+
+
+def test_a_function_of_the_users_own_is_given_texts(tmp_path, monkeypatch):
+    (tmp_path / "sizes_of_texts.py").write_text(
+        "import torch\n\n"
+        "class Sizes(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.layer = torch.nn.Linear(1, 2)\n\n"
+        "    def forward(self, texts):\n"
+        "        return self.layer(torch.tensor([[float(len(text))] for text in texts.texts]))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = UserModel(path="sizes_of_texts:Sizes")
+    model = spec.build((), "text", ("bad", "good"))
+    assert model.logits(Texts(("a", "bc", "d"))).shape == (3, 2)
+    with pytest.raises(RequestError, match="can't take inputs of shape"):
+        spec.build((4,), "features", ("bad", "good"))
 
 
 @pytest.fixture(scope="module")

@@ -87,12 +87,31 @@ def test_a_teacher_that_reads_longer_windows_reads_the_students(tmp_path, models
     assert np.isfinite(value(distil.loss(wide["student"], rows.all(), torch.Generator())))
 
 
-def test_on_its_own_texts_it_learns_from_the_teacher_alone(tmp_path, models):
-    distil, rows = distillation(tmp_path, models, on_policy=1.0, alpha=0.5)
+def test_on_its_own_texts_it_learns_from_the_teacher(tmp_path, models):
+    rng = torch.Generator()
+    for alpha, names in ((0.0, {"soft"}), (0.5, {"hard", "soft"})):
+        folder = tmp_path / str(alpha)
+        distil, rows = distillation(folder, models, on_policy=1.0, alpha=alpha)
+        batch = rows.batch(torch.tensor([0, 1]))
+        torch.manual_seed(0)
+        terms = distil.loss(models["student"], batch, rng)
+        assert set(terms) == names
+        given, _ = distillation(folder / "given", models, on_policy=0.0, alpha=alpha)
+        apart = given.loss(models["student"], batch, rng)
+        assert value({"soft": terms["soft"]}) != pytest.approx(value({"soft": apart["soft"]}))
+        if alpha:
+            assert value({"hard": terms["hard"]}) == pytest.approx(value({"hard": apart["hard"]}))
+
+
+@pytest.mark.parametrize("prompt", ["", "about the cat: " * 2])
+def test_of_texts_longer_than_its_window_it_goes_on_from_less(tmp_path, models, prompt):
+    distil, _ = distillation(tmp_path, models, on_policy=1.0)
+    texts = Texts((" ".join(SENTENCES) * 9, "short"), (prompt, prompt) if prompt else ())
     torch.manual_seed(0)
-    terms = distil.loss(models["student"], rows.batch(torch.tensor([0, 1])), torch.Generator())
-    assert set(terms) == {"soft"}
-    assert value(terms) > 0
+    own = distil._written(texts)
+    assert all(own.texts)
+    begun = own.prompts[0]
+    assert begun == prompt if prompt else texts.texts[0].startswith(begun) and begun
 
 
 def test_other_tokens_are_refused_by_name(tmp_path, models):
@@ -105,8 +124,9 @@ def test_other_tokens_are_refused_by_name(tmp_path, models):
 
 def test_a_classifier_does_not_teach_a_language_model(tmp_path, models):
     mixed = {**models, "teacher": workbench.model()}
-    with pytest.raises(RequestError, match="is no language model"):
-        distillation(tmp_path, mixed)
+    bench = workbench.bench(tmp_path, models=mixed, tasks=[task()])
+    with pytest.raises(RequestError, match="`teacher` is no language model"):
+        next(Kd().transfer(bench))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bequest.build.batches import by_length
 from bequest.build.model import align
 from bequest.build.showing import features, passage, picture
 from bequest.core.errors import Problem, RequestError
@@ -58,7 +59,7 @@ class Classification:
 
         Columns: `correct` (0 or 1), `nll` (nats), `confidence` (probability of the predicted
         label), `predicted` and `label` (indices into `labels`). A model that can adapt is given
-        all test inputs, without labels, first.
+        all test inputs, without labels, first. Batches of texts are cut by length instead.
 
         Raises:
             RequestError: the model doesn't know all labels of the task.
@@ -67,11 +68,13 @@ class Classification:
         if hasattr(model, "adapt"):
             model = model.adapt(as_inputs(test.inputs[:], device_of(model.module)))
         scorer = align(model, self.labels)
-        starts = range(0, len(test), batch_size)
+        batches = list(_batches(test.inputs, batch_size))
         with answering(scorer.module):
-            parts = [_scores(scorer, test, slice(at, at + batch_size)) for at in starts]
+            parts = [_scores(scorer, test, rows) for rows in batches]
+        places = np.arange(len(test))
+        order = np.argsort(np.concatenate([places[rows] for rows in batches]))
         columns = {
-            name: np.concatenate([part[name] for part in parts]).astype(dtype)
+            name: np.concatenate([part[name] for part in parts])[order].astype(dtype)
             for name, dtype in _DTYPES.items()
         }
         return Outcomes(test.ids, columns, test.unit, test.group, labels=self.labels)
@@ -147,7 +150,15 @@ def answering(module: torch.nn.Module) -> Iterator[None]:
             part.training = training
 
 
-def _scores(model: AnswersLogits, split: Split, rows: slice) -> dict[str, NDArray[Any]]:
+def _batches(inputs: Any, size: int) -> Iterator[Any]:
+    if isinstance(inputs, Texts):
+        yield from by_length(inputs)
+        return
+    for start in range(0, len(inputs), size):
+        yield slice(start, start + size)
+
+
+def _scores(model: AnswersLogits, split: Split, rows: Any) -> dict[str, NDArray[Any]]:
     inputs = as_inputs(split.inputs[rows], device_of(model.module))
     log_probability = model.logits(inputs).float().log_softmax(dim=1).cpu()  # [batch, labels]
     target = torch.from_numpy(np.array(split.targets)[rows])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from bequest.build.batches import CHARACTERS, by_length
 from bequest.build.classification import answering
-from bequest.build.likelihood import CHARACTERS, by_length
 from bequest.core.live import Texts
 
 if TYPE_CHECKING:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from bequest.build.tokens import encode, first_token, ids_of
+from bequest.build.tokens import encode, first_token, ids_of, reads
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Ragged, Texts
-from bequest.lazy import torch, transformers
+from bequest.lazy import functional, torch, transformers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -39,6 +40,11 @@ class LanguageModel:
 
         module = copy.deepcopy(self.module, memo)
         return LanguageModel(module, self.tokenizer, self.longest, self.labels, self.answers)
+
+    @cached_property
+    def reads(self) -> str:
+        """A digest of how texts become tokens and windows."""
+        return reads(self.tokenizer, self.longest)
 
     def logprob(self, texts: Texts) -> Ragged:
         """The log-probability of each token given what stands before it, in nats."""
@@ -125,8 +131,7 @@ class LanguageModel:
 
 def chosen(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Log-probability of each target, in nats. scores: [tokens, vocabulary]; targets: [tokens]."""
-    picked = scores.gather(1, targets[:, None])[:, 0].float()
-    return picked - scores.float().logsumexp(dim=1)
+    return -functional.cross_entropy(scores.float(), targets, reduction="none")
 
 
 def check_head(model: LanguageModel) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bequest.build import finding
-from bequest.build.bounds import no_larger_than, refuse_counts
 from bequest.build.assets.names import is_asset
+from bequest.build.bounds import no_larger_than, refuse_counts
 from bequest.build.gguf_header import elements_in
 from bequest.build.paths import missing, read_json
 from bequest.core.errors import Problem, RequestError
 from bequest.store.tensor_file import TensorFile
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
 IMAGE, LANGUAGE, CLASSIFIER, EMBEDDER = "image", "language", "classifier", "embedder"
 
@@ -30,7 +31,6 @@ _FAMILIES = {
 }
 _GGUF = b"GGUF"
 _PANIC = "PanicException"  # of the tokenizers' Rust; it is no Exception
-_LONGEST_WORD = 300  # of a library's own message
 _FILES = ["*.json", "*.safetensors"]
 
 
@@ -79,8 +79,11 @@ def files_of(path: str, place: Path) -> Files:
     """
     if place.is_file():
         return _gguf(path, place)
-    if not (place / "config.json").is_file() and (only := sorted(place.glob("*.gguf"))):
-        return _gguf(path, only[0])
+    if not (place / "config.json").is_file() and (found := sorted(place.glob("*.gguf"))):
+        if len(found) > 1:
+            names = ", ".join(file.name for file in found)
+            raise _wrong(f"`{path}` holds several GGUF files", f"name one of {names}")
+        return _gguf(path, found[0])
     if not (place / "config.json").is_file():
         raise _wrong(f"`{path}` has no config.json", "save it with `save_pretrained`")
     if not list(place.glob("*.safetensors")):
@@ -102,7 +105,7 @@ def family_of(path: str, folder: Path) -> str:
         refuse_counts(config)
     except RequestError as error:
         raise RequestError([problem.under("path") for problem in error.problems]) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _wrong(f"the config.json of `{path}` can't be right: {error}", "") from error
     named = config.get("architectures")
     architectures = [str(name) for name in named] if isinstance(named, list) else []
@@ -116,7 +119,7 @@ def family_of(path: str, folder: Path) -> str:
 
 def unavailable(path: str, error: BaseException, fix: str) -> RequestError:
     """The error of a model that can't be loaded."""
-    first = str(error).strip().partition("\n")[0][:_LONGEST_WORD]
+    first = str(error).strip().partition("\n")[0]
     return _wrong(f"`{path}` can't be loaded: {type(error).__name__}: {first}", fix)
 
 
@@ -128,11 +131,23 @@ def load(kind: Any, path: str, files: Files, **settings: Any) -> Any:
             architecture is not known.
     """
     own = {"gguf_file": files.gguf} if files.gguf else {"use_safetensors": True}
+    with understood(path), no_larger_than(_elements(files)):
+        return kind.from_pretrained(
+            files.folder, local_files_only=True, trust_remote_code=False, **own, **settings
+        )
+
+
+@contextmanager
+def understood(path: str) -> Iterator[None]:
+    """Where a model's files are read and tried: whatever that raises, they are to blame.
+
+    Raises:
+        RequestError: something was raised within.
+    """
     try:
-        with no_larger_than(_elements(files)):
-            return kind.from_pretrained(
-                files.folder, local_files_only=True, trust_remote_code=False, **own, **settings
-            )
+        yield
+    except RequestError:
+        raise
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
             raise

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from bequest.build.language import LanguageModel, check_head
 from bequest.build.paths import read_json
 from bequest.build.pretrained import load
+from bequest.build.tokens import reads
 from bequest.build.vision import names_of_logits, new_head, quiet, replace_head
 from bequest.core.errors import Problem, RequestError
 from bequest.lazy import functional, torch, transformers
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from bequest.build.pretrained import Files
     from bequest.core.live import Texts
 
+_MODULES = {"Transformer", "Pooling", "Normalize"}  # of sentence-transformers
+
 
 @dataclass(eq=False)
 class TextClassifier:
@@ -30,6 +35,11 @@ class TextClassifier:
     tokenizer: Any
     longest: int
     answers: Collection[str] = frozenset({"logits"})
+
+    @cached_property
+    def reads(self) -> str:
+        """A digest of how texts become tokens and windows."""
+        return reads(self.tokenizer, self.longest)
 
     def logits(self, inputs: Texts) -> torch.Tensor:
         """One unnormalised score per label for each text: [batch, labels].
@@ -55,6 +65,11 @@ class Embedder:
     labels: tuple[str, ...] = ()
     answers: Collection[str] = frozenset({"embed"})
 
+    @cached_property
+    def reads(self) -> str:
+        """A digest of how texts become tokens and windows."""
+        return reads(self.tokenizer, self.longest)
+
     def embed(self, inputs: Texts) -> torch.Tensor:
         """One vector per text: [batch, width]; what is too long is cut off at its end."""
         tokens = padded(inputs, self.tokenizer, self.longest, self.module)
@@ -77,7 +92,8 @@ def language_model(spec: Hf, files: Files) -> LanguageModel:
     with quiet():
         kind = transformers.AutoModelForCausalLM
         net = load(kind, spec.path, files, dtype=torch.float32).eval()
-    model = LanguageModel(net, tokenizer, _longest(spec, net.config))
+    net.generation_config = transformers.GenerationConfig()  # a file's would change what is written
+    model = LanguageModel(net, tokenizer, _longest(spec, net))
     check_head(model)
     return model
 
@@ -97,7 +113,7 @@ def text_classifier(spec: Hf, files: Files, labels: tuple[str, ...]) -> TextClas
             replace_head(net)
     net.config.pad_token_id = tokenizer.pad_token_id
     known = labels if spec.new_head else names_of_logits(net.config)
-    return TextClassifier(net.eval(), known, tokenizer, _longest(spec, net.config))
+    return TextClassifier(net.eval(), known, tokenizer, _longest(spec, net))
 
 
 def embedder(spec: Hf, files: Files) -> Embedder:
@@ -110,7 +126,10 @@ def embedder(spec: Hf, files: Files) -> Embedder:
     with quiet():
         net = load(transformers.AutoModel, spec.path, files, dtype=torch.float32).eval()
     pooling, normalized = _pooling(spec.path, files.folder)
-    return Embedder(net, tokenizer, _longest(spec, net.config), pooling, normalized)
+    settings = files.folder / "sentence_bert_config.json"
+    told = read_json(settings).get("max_seq_length") if settings.is_file() else None
+    longest = min(_longest(spec, net), told) if isinstance(told, int) else _longest(spec, net)
+    return Embedder(net, tokenizer, longest, pooling, normalized)
 
 
 def padded(texts: Texts, tokenizer: Any, longest: int, module: torch.nn.Module) -> dict[str, Any]:
@@ -134,15 +153,23 @@ def _tokenizer(path: str, files: Files) -> Any:
     return tokenizer
 
 
-def _longest(spec: Hf, config: Any) -> int:
-    can = getattr(config, "max_position_embeddings", None) or spec.longest
-    return min(spec.longest, int(can))
+def _longest(spec: Hf, net: Any) -> int:
+    can = getattr(net.config, "max_position_embeddings", None) or spec.longest
+    places = getattr(getattr(net.base_model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(places, "padding_idx", None)
+    # Such models (RoBERTa, MPNet) count tokens from behind the place of padding.
+    return min(spec.longest, int(can) - (0 if padding is None else padding + 1))
 
 
 def _pooling(path: str, folder: Path) -> tuple[str, bool]:
     """How token vectors become one, as sentence-transformers saved it, and whether of length 1."""
     modules = folder / "modules.json"
-    normalized = modules.is_file() and "Normalize" in modules.read_text(encoding="utf-8")
+    listed = modules.read_text(encoding="utf-8") if modules.is_file() else ""
+    kinds = set(re.findall(r'"type"\s*:\s*"[^"]*?(\w+)"', listed))
+    if odd := sorted(kinds - _MODULES):
+        what = f"`{path}` changes its vectors by {', '.join(odd)}"
+        raise RequestError(Problem(what, "such embedders are not supported", ("path",)))
+    normalized = "Normalize" in kinds
     settings = folder / "1_Pooling" / "config.json"
     if not settings.is_file():
         return "mean", normalized

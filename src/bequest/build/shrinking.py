@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bequest.core.live import Model
 
 _LAYER = re.compile(r"^(.*?\blayers?\.|.*?\bh\.)(\d+)(\..*)$")
+_FUSED = re.compile(r"\b(qkv_proj|query_key_value|c_attn|Wqkv|gate_up_proj)\b")
 _WIDTHS = ("hidden_size", "intermediate_size", "num_attention_heads")
 
 
@@ -42,6 +43,9 @@ def shrunk(net: Any, layers: list[int], width: int | None) -> torch.nn.Module:
         raise RequestError(Problem(what, "name fewer", ("layers",)))
     small = type(net)(_config(net.config, layers, width))
     theirs = net.state_dict()
+    if width is not None and (fused := next(filter(_FUSED.search, theirs), None)):
+        what = f"`{fused}` holds several matrices, one after another, so none of them can be cut"
+        raise RequestError(Problem(what, "leave the width out", ("width",)))
     with torch.no_grad():
         for name, tensor in small.state_dict().items():
             tensor.copy_(_leading(theirs[_renamed(name, layers)], tensor.shape))
@@ -66,11 +70,13 @@ def _config(config: Any, layers: list[int], width: int | None) -> Any:
 
 
 def _narrow(config: Any, width: int) -> None:
-    lacking = [name for name in _WIDTHS if not hasattr(config, name)]
+    if lacking := [name for name in _WIDTHS if not hasattr(config, name)]:
+        what = f"the model's configuration has no `{lacking[0]}` that a width could be had from"
+        raise RequestError(Problem(what, "leave the width out", ("width",)))
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     groups = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     shared = config.num_attention_heads // groups  # heads that share keys and values
-    if lacking or width % (head * shared) or width > config.hidden_size:
+    if width % (head * shared) or width > config.hidden_size:
         what = f"a width of {width} can't be had from {config.hidden_size}"
         fix = f"give a multiple of {head * shared} below it"
         raise RequestError(Problem(what, fix, ("width",)))

@@ -44,10 +44,11 @@ class Window:
 
 
 def encode(texts: Texts, tokenizer: Any, longest: int, device: torch.device) -> Encoded:
-    """Every token of every text once, each with as much before it as `longest` tokens allow.
+    """Every token of every text once, each behind those that stand before it in its window.
 
     Prompts and texts become tokens apart from each other, so a text has the same tokens behind any
-    prompt. A text that doesn't fit goes on in further windows.
+    prompt. A text that doesn't fit goes on in further windows, which begin anew: without the prompt
+    and what was read before.
 
     Raises:
         RequestError: a prompt leaves no room for its text.
@@ -114,6 +115,12 @@ def ids_of(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     return found
 
 
+def reads(tokenizer: Any, longest: int) -> str:
+    """A digest of how texts become tokens and windows."""
+    ends = f"{tokenizer.bos_token_id} {tokenizer.eos_token_id} {longest}"
+    return hashlib.sha256(f"{vocabulary(tokenizer)} {ends}".encode()).hexdigest()[:16]
+
+
 def vocabulary(tokenizer: Any) -> str:
     """A digest of everything that decides how a text becomes tokens: equal digests, equal ids."""
     rules = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -147,8 +154,10 @@ def matched(asked: Any, known: Any) -> list[int] | None:
 def _cuts(tokenizer: Any) -> str:
     """How texts are cut, whatever numbers the tokens have."""
     rules = json.loads(tokenizer.backend_tokenizer.to_str())
-    rules["model"].pop("vocab", None)
     told = {name: rules.get(name) for name in ("normalizer", "pre_tokenizer", "model")}
+    words = told["model"].pop("vocab", None)
+    if isinstance(words, list):  # of a unigram model, with the likelihood of each: that decides
+        told["words"] = sorted(words)
     return json.dumps(told, sort_keys=True)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bequest.build.models.hf import Hf
     from bequest.build.pretrained import Files
 
+_MOST_SIDE = 4096  # pixels; a model's settings must not make images of gigabytes
 _MODES: dict[int, Any] = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 
 
@@ -81,6 +82,16 @@ def replace_head(net: Any) -> None:
             setattr(net, name, part)
 
 
+def heads_of(module: torch.nn.Module) -> list[str]:
+    """Paths of all that stands beside the base model of a transformer; none of other modules."""
+    parts: Iterator[tuple[str, Any]] = module.named_modules()
+    for path, net in parts:
+        if prefix := getattr(net, "base_model_prefix", ""):
+            beside = [name for name, _ in net.named_children() if name != prefix]
+            return [f"{path}.{name}" if path else name for name in beside]
+    return []
+
+
 def logits_module(net: torch.nn.Module, before: Preprocessing | None = None) -> torch.nn.Module:
     """`net` behind its preprocessing, returning plain logits [batch, labels].
 
@@ -130,7 +141,7 @@ def _module_class() -> Any:
                 images = torch.nn.functional.interpolate(
                     images, before.size, mode=before.mode, antialias=smooth
                 )
-            if before.channels > images.shape[1]:
+            if before.channels and before.channels > images.shape[1]:
                 images = images.expand(-1, before.channels, -1, -1)  # grey to colour
             return (images - self.mean) / self.std if before.mean else images
 
@@ -155,5 +166,7 @@ def _size(size: Any) -> tuple[int, int] | None:
         edge = size.get("shortest_edge")
         size = (size.get("height", edge), size.get("width", edge))
     if isinstance(size, int):
-        return size, size
+        size = (size, size)
+    if size and None not in size and max(size) > _MOST_SIDE:
+        raise ValueError(f"its images are {max(size)} pixels wide; at most {_MOST_SIDE} are taken")
     return (int(size[0]), int(size[1])) if size and None not in size else None

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+# What is shown of one thing, as names and values may come from a file: characters a line, lines.
+LONGEST, _MOST_LINES = 1000, 20
 EXIT_DONE, EXIT_GATE, EXIT_REQUEST, EXIT_RUN = 0, 1, 2, 3
 
 
@@ -54,8 +56,15 @@ class Problem:
     def __str__(self) -> str:
         place = "  ".join(part for part in (str(self.at or ""), dotted(self.field)) if part)
         hint = f"did you mean `{self.meant}`?" if self.meant else ""
-        said = "; ".join(part for part in (self.what, self.fix, hint) if part)
+        said = "; ".join(shortened(part) for part in (self.what, self.fix, hint) if part)
         return f"{place}: {said}" if place else said
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """The text with lines of at most `most` characters, and at most 20 of them."""
+    lines = text.split("\n")
+    cut = [line if len(line) <= most else f"{line[:most]} …" for line in lines[:_MOST_LINES]]
+    return "\n".join([*cut, "…"] if len(lines) > _MOST_LINES else cut)
 
 
 def dotted(field: Iterable[str | int]) -> str:
@@ -63,7 +72,7 @@ def dotted(field: Iterable[str | int]) -> str:
     path = ""
     for part in field:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-    return path
+    return shortened(path)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -95,6 +104,9 @@ class RunBusy(RequestError):
 
 class RunError(BequestError):
     """The work failed while running."""
+
+    def __init__(self, said: str = "") -> None:
+        super().__init__(shortened(str(said), 4 * LONGEST))
 
 
 class NotFinite(RunError):

@@ -24,11 +24,11 @@ SplitName = Literal["train", "validation", "test"]
 PROTOCOLS: Mapping[str, str] = {
     "logits": "one unnormalised score per label for each input: [batch, labels]",
     "embed": "one vector for each input: [batch, width]",
-    "complete": "text continued from each prompt, and its length in tokens",
+    "complete": "text continued from each prompt",
     "logprob": "log-probability of each token of a text given what stands before it: `Ragged`",
     "segment": "one score per label and pixel: [batch, labels, height, width]",
     "hazard": "one risk per time interval: [batch, intervals]",
-    "trace": "probability that a student's next answer is right: [batch, steps]",
+    "trace": "log-odds that each answer of a student is right given those before it: `Ragged`",
     "act": "an action for an observation",
     "draw": "an image for a prompt",
 }
@@ -37,8 +37,8 @@ PROTOCOLS: Mapping[str, str] = {
 class Batch(NamedTuple):
     """Some samples of a task.
 
-    ids: content ids, int64 [batch]; inputs: tensor [batch, …], or `Texts`; targets: int64 [batch]
-    or None.
+    ids: content ids, int64 [batch]; inputs: tensor [batch, …], `Texts`, or `Histories`; targets:
+    int64 [batch] or None.
     """
 
     ids: torch.Tensor

@@ -24,6 +24,7 @@ class Outcomes:
     group: a name per sample for worst-group metrics; None when the task has no groups.
     draw: number of the repeated ask of the same sample; 0 everywhere when None.
     transcript: what the model wrote, word for word; None where it wrote nothing.
+    shown: arrays for the page that belong to no single sample, by name.
     """
 
     sample: NDArray[np.int64]
@@ -33,6 +34,7 @@ class Outcomes:
     draw: NDArray[np.int32] | None = None
     labels: tuple[str, ...] = field(default=(), compare=False)
     transcript: tuple[str, ...] | None = field(default=None, compare=False)
+    shown: Mapping[str, NDArray[Any]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         own = {"unit": self.unit, "group": self.group, "draw": self.draw}

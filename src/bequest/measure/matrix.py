@@ -91,7 +91,7 @@ class Matrix:
         rows = (row,) if against is None else (row, against)
         if any(sheet.why_not(found, each) for each in rows):
             return False
-        return against is None or not sheet.why_not_paired(row, against)
+        return against is None or not sheet.why_not_paired(found, row, against)
 
     def primary(self, task: str) -> str | None:
         """The metric a task is judged by at first sight, or None where nothing was measured."""

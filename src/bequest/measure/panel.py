@@ -110,6 +110,10 @@ class Panel:
         old, new = (self._drawn[metric.name, (cell,)] for cell in (before, after))
         return Drawn(new.point - old.point, new.resampled - old.resampled)
 
+    def alike(self, name: str, before: Cell, after: Cell) -> bool:
+        """Whether two cells have the same in a column, sample by sample."""
+        return np.array_equal(self._column(name, [before]), self._column(name, [after]))
+
     def _points(
         self, metric: Metric, parts: Sequence[Mapping[str, NDArray[Any]]]
     ) -> NDArray[np.float64]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from bequest.measure.table import Cells
 
 
+_TOKENS = "tokens"  # numbers per token mean the same only for the same tokens
+
+
 @dataclass(frozen=True)
 class Measured:
     """An estimate, and the p-value of its true value being zero; see `intervals.p_value`."""
@@ -68,8 +71,8 @@ class Sheet:
         lacking = {name for cell in own for name in panel.lacking(metric, cell)}
         return f"it does not record {', '.join(sorted(lacking))}" if lacking else ""
 
-    def why_not_paired(self, row: int, against: int) -> str:
-        """Why two measured rows can't be compared; empty where they can."""
+    def why_not_paired(self, metric: Metric, row: int, against: int) -> str:
+        """Why two measured rows can't be compared by the metric; empty where they can."""
         one, other = self._panel(self._own(row)), self._panel(self._own(against))
         if one is None or other is None:
             return "one of the rows was not measured on the same samples for all seeds"
@@ -84,6 +87,10 @@ class Sheet:
         if not self._pairs(row, against):
             mine, its = (self._cells.seeds_of(i, self.task) for i in (row, against))
             return f"the rows were measured with different seeds, {list(mine)} and {list(its)}"
+        if _TOKENS in metric.needs and not all(
+            one.alike(_TOKENS, *pair) for pair in self._pairs(row, against)
+        ):
+            return "the models read the texts as other tokens; compare them by bits_per_byte"
         return ""
 
     def prepare(self, metric: Metric, pairs: Sequence[tuple[int, int]]) -> None:
@@ -113,8 +120,8 @@ class Sheet:
         why = self.why_not(metric, against)
         if why:
             raise self._refused(metric, against, why)
-        if self.why_not_paired(row, against):
-            raise self._refused(metric, row, self.why_not_paired(row, against))
+        if why := self.why_not_paired(metric, row, against):
+            raise self._refused(metric, row, why)
         drawn = self._compared(metric, panel, self._pairs(row, against))
         bounds = metric.bounds if metric.kind == "contrast" else metric.difference_bounds
         return self._estimated(panel, drawn, bounds, is_mean)

@@ -50,10 +50,16 @@ def load_weights(model: Model, folder: Path) -> Model:
 
 
 def save_weights(module: torch.nn.Module, path: Path, given: torch.nn.Module | None = None) -> None:
-    """Write all that a module holds, or what differs from `given`, for `fill` to read."""
+    """Write all that a module holds, or what trains or differs from `given`, for `fill` to read.
+
+    What trains may have been drawn anew in every build, such as adapters, and not been moved yet.
+    """
     held = module.state_dict()
     before = given.state_dict() if given else {}
-    save_tensors(path, {name: own for name, own in held.items() if not _same(own, before, name)})
+    trained = {name for name, weight in module.named_parameters() if weight.requires_grad}
+    kept = {name: own for name, own in held.items()
+            if name in trained or not _same(own, before, name)}  # fmt: skip
+    save_tensors(path, kept)
 
 
 def fill(module: torch.nn.Module, path: Path, *, whole: bool = True) -> None:

@@ -8,7 +8,7 @@ from bequest.build.heads import NotLearned
 from bequest.runner.models import parameter_cost
 from bequest.runner.transcripts import packed
 from bequest.transfer.randomness import seeded
-from bequest.transfer.state import fingerprint
+from bequest.transfer.state import fingerprint, reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,8 @@ def _scored(
     """What is recorded of each task: one entry for the stage, as answers are cheap to ask again."""
     weights = fingerprint({"model": stage.model.module})
     prints = {f"task {name}": tasks[name].fingerprint for name in asked}
-    entry = journal.entry("score", stage.name, {"weights": weights, **prints})
+    went_in = {"weights": weights, **prints, **reading(stage.model)}
+    entry = journal.entry("score", stage.name, went_in)
 
     def cells() -> dict[str, Any]:
         with seeded(entry.seed):
@@ -67,4 +68,5 @@ def _recorded(model: Model, task: Task) -> dict[str, Any]:
         "group": None if found.group is None else list(map(str, found.group)),
         "draw": found.draw,
         "transcript": None if found.transcript is None else packed(found.transcript),
+        "shown": dict(found.shown),
     }

@@ -121,8 +121,8 @@ class RunFolder:
         """
         if not self.exists():
             raise RequestError(Problem(f"{self.path} holds no run", "give the folder of a run"))
-        record = read_json(self.run_json)
-        if not isinstance(record, dict) or "recipe" not in record:
+        record: dict[str, Any] = read_json(self.run_json)
+        if not _is_record(record):
             raise RequestError(f"{self.run_json} is not a run's record")
         return record
 
@@ -175,6 +175,13 @@ class RunFolder:
                 "wait for it, or choose another folder with --out",
             )
         )
+
+
+def _is_record(record: Any) -> bool:
+    """Whether what others rely on is there: the recipe as a mapping, its gate a list of rules."""
+    recipe = record.get("recipe") if isinstance(record, dict) else None
+    rules = recipe.get("gate", []) if isinstance(recipe, dict) else None
+    return isinstance(rules, list) and all(isinstance(rule, str) for rule in rules)
 
 
 def new_folder(runs: Path, name: str) -> Path:

@@ -203,8 +203,8 @@ class Entry:
         ]
         if changed:
             raise ReplayDiverged(
-                f"journal entry {self.stem} was made with other inputs ({'; '.join(changed[:10])}); "
-                "put back what changed, or start a new run"
+                f"journal entry {self.stem} was made with other inputs "
+                f"({'; '.join(changed[:10])}); put back what changed, or start a new run"
             )
 
     def _refuse_other_work(self) -> None:

@@ -11,7 +11,7 @@ from bequest.transfer import cache
 from bequest.transfer.fit import Fit, Fitted
 from bequest.transfer.health import Frozen, is_frozen
 from bequest.transfer.randomness import generator, seeded
-from bequest.transfer.state import fingerprint, named_modules, state
+from bequest.transfer.state import fingerprint, named_modules, reading, state
 from bequest.transfer.streams import Live, Rows
 
 if TYPE_CHECKING:
@@ -180,7 +180,11 @@ class Bench:
         """
         stream = self._live(batches, modules) if callable(batches) else batches
         named = named_modules(modules)
-        went_in = {"weights": fingerprint(named), "settings": self.settings.model_dump_json()}
+        went_in = {
+            "weights": fingerprint(named),
+            "settings": self.settings.model_dump_json(),
+            **reading(modules),
+        }
         entry = self._journal.entry("fit", "-".join(filter(None, named)) or "model", went_in)
         try:
             record = entry.result({"modules": state(named)})
@@ -232,7 +236,7 @@ class Bench:
             StaleCache: what lies there was made from other weights, data or transform.
         """
         weights = fingerprint({"model": model.module})
-        made_from = {"weights": weights, "data": rows.fingerprint, "asked": ask}
+        made_from = {"weights": weights, "data": rows.fingerprint, "asked": ask, **reading(model)}
         entry = self._journal.entry("recall", ask, made_from)
         with entry.processes.in_turn(), seeded(entry.seed):
             parts = rows.askable()

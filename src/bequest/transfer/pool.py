@@ -83,6 +83,13 @@ def joined(parts: Sequence[Rows]) -> Rows:
     return Rows(Split(inputs, targets, ids), parts[0].device, prints)
 
 
+def stacked(one: Any, other: Any) -> Any:
+    """The inputs of two batches, one after the other."""
+    if isinstance(one, Texts):
+        return _texts_joined([one, other])
+    return torch.cat([one, other])
+
+
 def _inputs_joined(inputs: Sequence[Inputs]) -> Inputs:
     texts = [each for each in inputs if isinstance(each, Texts)]
     if len(texts) == len(inputs):

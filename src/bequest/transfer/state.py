@@ -53,6 +53,23 @@ def load_state(modules: Mapping[str, torch.nn.Module], saved: Mapping[str, torch
             tensor.copy_(saved[name])
 
 
+def reading(modules: Any) -> dict[str, str]:
+    """How models among `modules` make tokens of texts, as an input of a journal entry; {} if none.
+
+    modules: as for a fit.
+    """
+    parts = modules.values() if isinstance(modules, dict) else [modules]
+    told = [reads for part in parts if (reads := getattr(_innermost(part), "reads", ""))]
+    return {"tokens": " ".join(told)} if told else {}
+
+
+def _innermost(part: Any) -> Any:
+    """The model that views such as heads ask in the end."""
+    while inner := getattr(part, "inner", None) or getattr(part, "model", None):
+        part = inner
+    return part
+
+
 def fingerprint(modules: Mapping[str, torch.nn.Module]) -> str:
     """A hash of everything the modules hold before the fit."""
     tensors = {

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from bequest.build.batches import by_length
 from bequest.build.classification import as_floats
-from bequest.build.likelihood import by_length
 from bequest.build.trace_histories import Histories
 from bequest.core.live import Batch, Texts
 from bequest.lazy import torch
@@ -97,7 +97,8 @@ class Rows:
     def askable(self) -> list[torch.Tensor]:
         """Every row once, in parts that a model can be asked about at once; texts by length."""
         if isinstance(self.split.inputs, Texts):
-            return [torch.from_numpy(rows) for rows in by_length(self.split.inputs)]
+            parts = by_length(self.split.inputs)
+            return [torch.from_numpy(rows).to(self.device) for rows in parts]
         return list(torch.split(torch.arange(len(self), device=self.device), _ASK_BATCH))
 
     def _fetch(self, rows: torch.Tensor) -> Any:

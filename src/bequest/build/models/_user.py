@@ -11,6 +11,7 @@ from bequest.build.model import Classifier
 from bequest.build.vision import logits_module
 from bequest.core.errors import Problem, RequestError
 from bequest.core.find import find
+from bequest.core.live import Texts
 from bequest.core.parts import ModelSpec
 from bequest.lazy import torch
 
@@ -20,7 +21,8 @@ class UserModel(ModelSpec):
 
     It is called with `options`, and with `labels` (names) and `shape` (of one input) where it has
     such parameters. It returns a `torch.nn.Module` that maps inputs [batch, …] to logits
-    [batch, labels], or to an object with an attribute `logits`.
+    [batch, labels], or to an object with an attribute `logits`. Inputs that are texts come as
+    `bequest.core.live.Texts`.
     """
 
     path: str = Field(pattern=r"^[\w.]+:\w+$", description="The function, as `module:name`.")
@@ -29,7 +31,7 @@ class UserModel(ModelSpec):
     )
 
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Classifier:
-        """What the user's function returns, after a trial on zeros of `shape`.
+        """What the user's function returns, after a trial on zeros of `shape`, or on two texts.
 
         The labels are the module's attribute `labels`, the option `labels`, or the task's.
 
@@ -38,7 +40,7 @@ class UserModel(ModelSpec):
         """
         make = find("models", self.path)
         module = self._made(make, {"labels": labels, "shape": shape})
-        width, plain = self._tried(module, shape)
+        width, plain = self._tried(module, shape, kind)
         own = getattr(module, "labels", None) or self.options.get("labels") or labels
         known = tuple(str(label) for label in own)
         if len(known) != width:
@@ -60,18 +62,21 @@ class UserModel(ModelSpec):
             )
         return module
 
-    def _tried(self, module: torch.nn.Module, shape: tuple[int, ...]) -> tuple[int, bool]:
+    def _tried(
+        self, module: torch.nn.Module, shape: tuple[int, ...], kind: str
+    ) -> tuple[int, bool]:
         """Number of logits, and whether the module returns them as a plain tensor."""
         modes = {part: part.training for part in module.modules()}
         device = next((weight.device for weight in module.parameters()), torch.device("cpu"))
+        texts = Texts(("a b", "c")) if kind == "text" else None
         try:
             with torch.inference_mode():
-                answer = module.eval()(torch.zeros(2, *shape, device=device))
+                answer = module.eval()(texts or torch.zeros(2, *shape, device=device))
         except Exception as error:
-            raise self._wrong(
-                f"can't take inputs of shape {shape}: {type(error).__name__}: {error}",
-                "take a parameter `shape` to know the inputs",
-            ) from error
+            inputs = "texts" if texts else f"inputs of shape {shape}"
+            fix = "" if texts else "take a parameter `shape` to know the inputs"
+            what = f"can't take {inputs}: {type(error).__name__}: {error}"
+            raise self._wrong(what, fix) from error
         finally:
             for part, mode in modes.items():
                 part.training = mode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pydantic import Field
 
@@ -109,6 +109,12 @@ class Hf(ModelSpec):
 
 def _try_out(model: Model, shape: tuple[int, ...]) -> None:
     """Ask the model once, as settings that don't fit its weights may show only then."""
+    if tokenizer := getattr(model, "tokenizer", None):
+        # Added tokens may lie behind the weights in good files too, where no text holds them.
+        used = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values()
+        known = cast("Any", model.module).get_input_embeddings().num_embeddings
+        if max(used, default=0) >= known:
+            raise ValueError(f"its tokenizer has a token {max(used)}, its weights end at {known}")
     inputs = torch.zeros(1, *shape) if shape else Texts(("a b",))
     asked = next(name for name in ("logits", "embed", "logprob") if name in model.answers)
     with torch.no_grad():

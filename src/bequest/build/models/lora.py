@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+import re
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from bequest.build.inner import Inner
+from bequest.build.vision import heads_of
 from bequest.core.errors import Problem, RequestError
 from bequest.lazy import peft
 
@@ -17,7 +19,10 @@ _ALL = "all-linear"
 
 
 class Lora(Inner):
-    """The model in `of` with low-rank adapters (Hu et al. 2022) in its linear layers, by peft."""
+    """The model in `of` with low-rank adapters (Hu et al. 2022) in its linear layers, by peft.
+
+    The head of a classifier gets none unless it is named; it trains as a whole where it is new.
+    """
 
     source: ClassVar[str] = "Hu et al. 2022, arXiv 2106.09685"
 
@@ -29,15 +34,21 @@ class Lora(Inner):
     )
 
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Model:
-        """The other model, changed in place: all its own weights are frozen.
+        """The other model, changed in place: its own weights are frozen, but for a new head.
 
         Raises:
             RequestError: the other model can't be had, or has no such layers.
         """
-        model = self.base().build(shape, kind, labels)
-        targets: Any = _ALL if self.targets == (_ALL,) else list(self.targets)
+        base = self.base()
+        model = base.build(shape, kind, labels)
+        heads = heads_of(model.module) if "logits" in model.answers else []
+        everywhere = self.targets == (_ALL,)
         settings = peft.LoraConfig(
-            r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=targets
+            r=self.rank,
+            lora_alpha=self.alpha,
+            lora_dropout=self.dropout,
+            target_modules=_ALL if everywhere else list(self.targets),
+            exclude_modules=_below(heads) if everywhere and heads else None,
         )
         try:
             peft.inject_adapter_in_model(settings, model.module)
@@ -45,4 +56,11 @@ class Lora(Inner):
             first = str(error).partition("\n")[0]
             what = f"adapters can't be put into `{self.of['use']}`: {first}"
             raise RequestError(Problem(what, field=("targets",))) from error
+        for head in [] if base.comes_with_weights() else heads:
+            model.module.get_submodule(head).requires_grad_(True)
         return model
+
+
+def _below(paths: list[str]) -> str:
+    """A pattern for these parts and all within them."""
+    return rf"({'|'.join(map(re.escape, paths))})(\..*)?"

@@ -106,7 +106,10 @@ def _own_code(told: Any) -> str:
     if isinstance(told, dict) and ":" in str(told.get("use", "")):
         return str(told["use"])
     inner = told.values() if isinstance(told, dict) else told if isinstance(told, list) else ()
-    return next(filter(None, map(_own_code, inner)), "")
+    try:
+        return next(filter(None, map(_own_code, inner)), "")
+    except RecursionError as error:
+        raise RequestError(Problem("a delivered model is described too deeply nested")) from error
 
 
 def _spec(told: dict[str, Any]) -> ModelSpec:
@@ -128,9 +131,11 @@ def _loaded(spec: ModelSpec, told: dict[str, Any], weights: Path) -> Model:
         bound = nullcontext() if spec.comes_with_weights() else no_larger_than(held)
         with bound:
             model = with_heads(spec.build(shape, told["kind"], labels), told["heads"])
-        kept = model.module.load_state_dict(load_tensors(weights), strict=bool(told["whole"]))
-        if kept.unexpected_keys:
-            raise KeyError(*kept.unexpected_keys[:5])
+        places = model.module.state_dict()
+        found = load_tensors(weights, places)
+        odd = found.keys() ^ places.keys() if told["whole"] else found.keys() - places.keys()
+        if odd:
+            raise ValueError(f"it differs in {', '.join(sorted(odd)[:5])}")
         return model
     except RequestError:
         raise

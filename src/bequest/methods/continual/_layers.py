@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bequest.build.heads import Headed
 from bequest.core.errors import Problem, RequestError
+from bequest.core.live import Texts
 from bequest.lazy import functional, torch
 from bequest.ops.regimes import scaled
 from bequest.ops.subspaces import condensed, patches
@@ -59,7 +60,14 @@ def with_statistics(module: torch.nn.Module) -> list[torch.nn.Module]:
 
 
 def representations(model: Any, layers: Layers, inputs: torch.Tensor) -> ByLayer:
-    """What each layer is given, [in, n], for inputs [batch, …]; float64, on the CPU, condensed."""
+    """What each layer is given, [in, n], for inputs [batch, …]; float64, on the CPU, condensed.
+
+    Raises:
+        RequestError: the inputs are texts.
+    """
+    if isinstance(inputs, Texts):
+        what = "what layers are given can't be taken from texts, as their padding would count"
+        raise RequestError(Problem(what, "use a method such as `ewc`, `lwf` or `replay`"))
     found: ByLayer = {}
     with torch.no_grad(), Taps(model.module, list(layers)) as seen:
         for part in torch.split(inputs, CHUNK):

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
+from bequest.build.splitting import spread
 from bequest.core.errors import Problem, RequestError
 from bequest.core.parts import Requires, Role
 from bequest.lazy import functional, torch
 from bequest.methods.continual._sequence import SuccessiveMethod
+from bequest.transfer.pool import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,17 +92,16 @@ def similar_order(vectors: torch.Tensor, reference: torch.Tensor) -> list[int]:
 
 
 def _vector(bench: Bench, domain: TaskView) -> torch.Tensor:
-    """The mean vector of a domain's texts, [width]."""
+    """The mean vector of a domain's texts, or of some at even distances, [width]."""
     encoder: Any = bench.model("encoder")
+    places = np.array(spread(range(len(domain.train)), _SAMPLES))
+    texts = chosen(domain.train, places)
 
     def mean() -> torch.Tensor:
-        total, count = torch.zeros(()), 0
+        total = torch.zeros(())
         with torch.inference_mode():
-            for rows in domain.train.askable():
-                found = encoder.embed(domain.train.batch(rows).inputs)
-                total, count = total + found.sum(dim=0).cpu(), count + len(found)
-                if count >= _SAMPLES:
-                    break
-        return total / count
+            for rows in texts.askable():
+                total = total + encoder.embed(texts.batch(rows).inputs).sum(dim=0).cpu()
+        return total / len(texts)
 
     return bench.remember(f"vector of {domain.name}", mean)

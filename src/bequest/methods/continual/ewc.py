@@ -91,17 +91,17 @@ class EwcLearner(Learner):
         self.centre[name] += share * (weight - self.centre[name])
 
 
-def fisher(model: Any, inputs: torch.Tensor) -> Tensors:
+def fisher(model: Any, inputs: Any) -> Tensors:
     """The diagonal of the Fisher information of every weight that the answers depend on.
 
-    inputs: [n, …]. The mean over inputs of the squared gradient of log p(label | input), with one
-    label drawn from the model's own answer to each; draws from torch's global generator.
+    inputs: [n, …], or texts. The mean over inputs of the squared gradient of log p(label | input),
+    with one label drawn from the model's own answer to each; draws from torch's global generator.
     """
     model.module.eval()
     weights = {name: each for name, each in model.module.named_parameters() if each.requires_grad}
     sums = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    for one in torch.split(inputs, 1):
-        log_probability = model.logits(one).log_softmax(dim=1)[0]
+    for row in range(len(inputs)):
+        log_probability = model.logits(inputs[row : row + 1]).log_softmax(dim=1)[0]
         label = torch.multinomial(log_probability.detach().exp(), 1)
         found = torch.autograd.grad(
             log_probability[label[0]], list(weights.values()), allow_unused=True

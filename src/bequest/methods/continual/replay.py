@@ -10,6 +10,7 @@ from bequest.lazy import functional, torch
 from bequest.methods.continual._reservoir import Reservoir
 from bequest.methods.continual._sequence import Learner, SuccessiveMethod, mixed_logits
 from bequest.transfer.learning import own_loss
+from bequest.transfer.pool import stacked
 from bequest.transfer.streams import pair
 
 if TYPE_CHECKING:
@@ -80,12 +81,12 @@ class ReplayLearner(Learner):
         self._learned.append(task.name)
         self.memory.see(task.train, self.bench.rng(f"memory of {task.name}"))
 
-    def _asked(self, inputs: torch.Tensor, old: Mixed) -> torch.Tensor:
+    def _asked(self, inputs: Any, old: Mixed) -> torch.Tensor:
         """Logits of the new samples and, after them, of those from memory, in one pass."""
         number = old.number.new_full((len(inputs),), len(self._learned))
         return mixed_logits(
             self.model,
             [*self._learned, self._task],
-            torch.cat([inputs, old.batch.inputs]),
+            stacked(inputs, old.batch.inputs),
             torch.cat([number, old.number]),
         )

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from bequest.build.tokens import matched
+from bequest.build.tokens import ids_of, matched
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Texts
-from bequest.lazy import torch
+from bequest.lazy import functional, torch
 from bequest.ops.divergences import divergence_sum
 from bequest.transfer.terms import Mean
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bequest.build.language import LanguageModel
-    from bequest.build.tokens import Encoded
     from bequest.core.live import Batch
     from bequest.methods.distill.kd import Kd
     from bequest.transfer.bench import Bench
@@ -45,56 +44,72 @@ class TokenDistillation:
         self._kept = bench.recall(self._teacher, rows, ask="hidden")
 
     def loss(self, model: Any, batch: Batch, rng: torch.Generator) -> Mapping[str, Term]:
-        """The terms over a batch of texts; some batches the student has written itself."""
+        """The terms over a batch of texts; the teacher may judge the student's own instead.
+
+        The hard term is on the texts in any case, so every step has the same terms.
+        """
         del model  # the student, reading in the teacher's windows
-        if self._settings.on_policy and float(torch.rand((), generator=rng)) < (
-            self._settings.on_policy
-        ):
-            own = self._written(batch.inputs)
-            with torch.no_grad():
-                states = self._teacher.states(self._teacher.encoded(own))
-            return {"soft": self._soft(self._student.encoded(own), states)[0]}
+        share, alpha = self._settings.on_policy, self._settings.alpha
+        own = share and float(torch.rand((), generator=rng, device=rng.device)) < share
         encoded = self._student.encoded(batch.inputs)
-        soft, scores = self._soft(encoded, self._kept(batch))
-        hard = torch.nn.functional.cross_entropy(scores, encoded.targets, reduction="sum")
-        alpha = self._settings.alpha
-        terms: dict[str, Term] = {"soft": soft}
-        return {"hard": (alpha, Mean(hard, len(encoded.targets))), **terms} if alpha else terms
+        scores = self._student.scores(self._student.states(encoded)) if alpha or not own else None
+        if own or scores is None:
+            terms: dict[str, Term] = {"soft": self._judged(batch.inputs)}
+        else:
+            terms = {"soft": self._apart(scores, self._kept(batch))}
+        if scores is None or not alpha:
+            return terms
+        hard = functional.cross_entropy(scores, encoded.targets, reduction="sum")
+        return {"hard": (alpha, Mean(hard, len(encoded.targets))), **terms}
 
-    def _soft(
-        self, encoded: Encoded, states: torch.Tensor
-    ) -> tuple[tuple[float, Mean], torch.Tensor]:
-        """The weighed divergence from the teacher, and the student's scores [tokens, vocabulary].
+    def _judged(self, texts: Texts) -> tuple[float, Mean]:
+        """The divergence on texts that the student has gone on with itself."""
+        own = self._written(texts)
+        with torch.no_grad():
+            states = self._teacher.states(self._teacher.encoded(own))
+        scores = self._student.scores(self._student.states(self._student.encoded(own)))
+        return self._apart(scores, states)
 
-        states: the teacher's, [tokens, width].
+    def _apart(self, scores: torch.Tensor, states: torch.Tensor) -> tuple[float, Mean]:
+        """The weighed divergence of the student's scores from the teacher.
+
+        scores: [tokens, vocabulary]; states: the teacher's, [tokens, width].
         """
         settings = self._settings
-        scores = self._student.scores(self._student.states(encoded))
         with torch.no_grad():
             theirs = self._teacher.scores(states)
             # Rows beyond the vocabulary are padding of the matrices, and differ between models.
             known = len(self._student.tokenizer)
             theirs = theirs[:, :known] if self._order is None else theirs[:, self._order]
         apart = divergence_sum(theirs, scores[:, :known], settings.divergence, settings.temperature)
-        return (settings.soft_weight, Mean(apart, len(scores))), scores
+        return settings.soft_weight, Mean(apart, len(scores))
 
     def _written(self, texts: Texts) -> Texts:
         """The texts with their second half written by the student."""
-        prompts = tuple(_beginning(texts, row) for row in range(len(texts)))
+        tokenizer, longest = self._student.tokenizer, self._student.longest
+        half = longest // 2
+        prompts = tuple(_beginning(texts, row, tokenizer, half) for row in range(len(texts)))
+        room = longest - 1 - max(map(len, ids_of(prompts, tokenizer)))
         rest = max(len(texts.whole(row)) - len(prompts[row]) for row in range(len(texts)))
-        tokens = max(4, min(self._student.longest // 2, rest // 4))  # about four letters a token
+        tokens = min(room, half, max(4, rest // 4))  # about four letters a token
         self._student.module.eval()
         written = self._student.complete(prompts, tokens, temperature=1.0)
         self._student.module.train()
         return Texts(tuple(text or " " for text in written), prompts)
 
 
-def _beginning(texts: Texts, row: int) -> str:
-    """What the student goes on from: the prompt, or the first half of a text without one."""
+def _beginning(texts: Texts, row: int, tokenizer: Any, most: int) -> str:
+    """What the student goes on from: the prompt, or the first half of a text without one.
+
+    Of long texts less, so that it has fewer than `most` tokens.
+    """
     if texts.prompts and texts.prompts[row]:
         return texts.prompts[row]
     words = texts.texts[row].split(" ")
-    return " ".join(words[: max(1, len(words) // 2)])
+    begun = " ".join(words[: max(1, len(words) // 2)])
+    while len(ids_of([begun], tokenizer)[0]) >= most:
+        begun = begun[: len(begun) // 2]
+    return begun
 
 
 def _language(bench: Bench, role: str) -> LanguageModel:

@@ -99,8 +99,8 @@ class Kd(Method):
         yield Stage("distilled", student, learned=only(tasks))
 
     def _loss(self, bench: Bench, rows: Rows) -> Loss:
-        teacher = bench.model("teacher")
-        if "logits" not in teacher.answers:
+        teacher, student = bench.model("teacher"), bench.model("student")
+        if "logits" not in teacher.answers or "logits" not in student.answers:
             return TokenDistillation(self, bench, rows).loss
         soft = bench.recall(teacher, rows)
 

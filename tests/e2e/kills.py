@@ -23,9 +23,9 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "unit")]
 os.environ |= {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
 
-from dying import CHAIN, command, contents
+from dying import CHAIN, command, contents  # noqa: E402 - found by the path above
 
-import bequest
+import bequest  # noqa: E402
 
 SEQUENCE = """
 schema: 1
@@ -156,15 +156,17 @@ def survey(name, folder, ends, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ends", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--only", choices=NAMES)
     asked = parser.parse_args()
-    shares = [asked.ends // 3 + (number < asked.ends % 3) for number in range(3)]
+    names = [asked.only] if asked.only else NAMES
+    whole, more = divmod(asked.ends, len(names))
     with tempfile.TemporaryDirectory() as folder:
         rows = []
-        for name, share in zip(NAMES, shares, strict=True):
+        for number, name in enumerate(names):
             place = Path(folder) / name
             place.mkdir()
-            rows.append(survey(name, place, share, asked.seed))
+            rows.append(survey(name, place, whole + (number < more), asked.seed))
             print(json.dumps(rows[-1]), flush=True)
     sys.exit(any(row["identical"] != row["ends"] for row in rows))
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import dying
+import kills
 import pytest
 from dying import ENVIRONMENT, command, contents, start
 
@@ -68,6 +69,16 @@ def test_killed_at_random_moments(longer, tmp_path):
 @pytest.mark.parametrize("name", ["longer", "quickstart"])
 def test_killed_at_many_random_moments(name, request, tmp_path):
     survive(request.getfixturevalue(name), tmp_path, moments(MOMENTS, seed=20))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", kills.NAMES)
+def test_killed_and_resumed_runs_of_three_recipes_end_alike(name):
+    words = [sys.executable, kills.__file__, "--ends", "6", "--only", name]
+    done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["identical"] == found["ends"] == 6 <= found["kills"]
 
 
 def killed_between(recipe, folder, seed, most):

@@ -148,7 +148,8 @@ def delivered(tmp_path):
         "shape": SHAPE,
         "kind": "image",
         "labels": ["a", "b"],
-        "heads": [], "whole": True,
+        "heads": [],
+        "whole": True,
     }
     (tmp_path / "model.json").write_text(json.dumps(told))
     return tmp_path, model, told

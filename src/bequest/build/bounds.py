@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from bequest.lazy import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 _MOST_THINGS = 1 << 16  # layers, labels, heads …: no model has so many, and lists are made of them
 _THINGS = re.compile(r"layer|label|depth|expert|head|stage|group|block_count|num_blocks")
-_SPARE_NUMBERS = 1 << 24  # for a new head, and in models without weights worth mentioning
-_SPARE_BYTES = 1 << 28  # for tables that are no weights, such as masks
+_TIMES = 4  # a weight may be made and then loaded, and a tied one counts twice
+_LEAST = 1 << 10  # what the smallest tensor counts: a module takes memory beside its numbers
+_SPARE_NUMBERS = 1 << 24  # for a new head, and for tables such as masks
 
 
 def refuse_counts(settings: Any, name: str = "") -> None:
@@ -40,37 +41,41 @@ def refuse_counts(settings: Any, name: str = "") -> None:
 
 @contextmanager
 def no_larger_than(elements: int) -> Iterator[None]:
-    """Stops the making of a module with more numbers than its files can hold.
+    """Stops the making of a module with far more numbers than its files hold.
 
-    elements: numbers in the files. Twice as many are allowed, as tied weights are made twice.
+    elements: numbers in the files. Within another such block only the inner one counts.
 
     Raises:
         ValueError: a module made within is larger.
     """
     module = torch.nn.modules.module
-    most, taken = 2 * elements + _SPARE_NUMBERS, 0
-    most_beside, beside = 4 * elements + _SPARE_BYTES, 0
-
-    def parameter(owner: Any, name: str, value: Any) -> None:
-        nonlocal taken
-        if value is not None and value.device.type == "meta":  # those that are loaded come later
-            taken += value.numel()
-            if taken > most:
-                raise ValueError(f"its settings ask for more weights than its files hold ({name})")
-
-    def buffer(owner: Any, name: str, value: Any) -> None:
-        nonlocal beside
-        if value is not None:
-            beside += value.nbytes
-            if beside > most_beside:
-                raise ValueError(f"its settings ask for tables that are too large ({name})")
-
+    weights = _Limit(_TIMES * elements + _SPARE_NUMBERS, "weights than its files hold")
+    tables = _Limit(_TIMES * elements + _SPARE_NUMBERS, "tables beside its weights than it can use")
     hooks = [
-        module.register_module_parameter_registration_hook(parameter),
-        module.register_module_buffer_registration_hook(buffer),
+        module.register_module_parameter_registration_hook(weights.take),
+        module.register_module_buffer_registration_hook(tables.take),
     ]
+    _INNERMOST.append((weights, tables))
     try:
         yield
     finally:
+        _INNERMOST.pop()
         for hook in hooks:
             hook.remove()
+
+
+class _Limit:
+    """Counts the numbers of tensors as modules take them, before memory is touched."""
+
+    def __init__(self, most: int, what: str) -> None:
+        self.left, self.what = most, what
+
+    def take(self, module: Any, name: str, value: Any) -> None:
+        if value is None or self not in _INNERMOST[-1]:
+            return
+        self.left -= max(value.numel(), _LEAST)
+        if self.left < 0:
+            raise ValueError(f"its settings ask for more {self.what} (`{name[:80]}`)")
+
+
+_INNERMOST: list[tuple[_Limit, _Limit]] = []

@@ -21,7 +21,9 @@ _VERSIONS = (2, 3)
 _MOST_FIELDS, _MOST_TENSORS, _MOST_DIMENSIONS = 1 << 16, 1 << 16, 4
 _MOST_ALIGNMENT = 1 << 16
 _STRING, _ARRAY = 8, 9
-_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}  # fmt: skip
+_SCALARS = {
+    0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
+}  # fmt: skip
 
 
 def elements_in(file: Path) -> int:
@@ -69,14 +71,17 @@ class _Header:
         name, kind = self.text(), self.number("I")
         if kind == _STRING:
             return name, self.text()
-        return (name, self.array()) if kind == _ARRAY else (name, self.scalar(kind))
+        if kind == _ARRAY:
+            self.skip_array()
+            return name, None
+        return name, self.scalar(kind)
 
     def scalar(self, kind: int) -> Any:
         if kind not in _SCALARS:
             raise ValueError(f"there is no type {kind} of values")
         return self.number(_SCALARS[kind])
 
-    def array(self) -> None:
+    def skip_array(self) -> None:
         kind = self.number("I")
         if kind == _STRING:
             for _ in range(self.count("Q", len(self.data) // 8)):
@@ -107,7 +112,8 @@ class _Header:
             raise ValueError("a name or text is not UTF-8") from error
 
     def count(self, kind: str, most: int) -> int:
-        if (found := self.number(kind)) > most:
+        found = int(self.number(kind))
+        if found > most:
             raise ValueError(f"it says that {found:,} of something follow; at most {most:,} can")
         return found
 

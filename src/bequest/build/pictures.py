@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from io import BytesIO
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -30,7 +32,8 @@ _MOST_PIXELS = 80_000_000
 _MEMORY = 1 << 30
 _AT_ONCE = 1024
 _SHOWN = 10
-_BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Warning)
+_BROKEN = (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError, Warning)
+_LARGE, _ONE_LARGE = 16_000_000, Lock()  # pixels; several such at once would take gigabytes
 
 
 class Sources(Protocol):
@@ -151,12 +154,16 @@ def _decode(source: Path | bytes, size: int, channels: int) -> NDArray[np.uint8]
     with Image.open(content, formats=("BMP", "GIF", "JPEG", "PNG", "WEBP")) as opened:
         if opened.width * opened.height > _MOST_PIXELS:
             raise ValueError(f"over {_MOST_PIXELS:,} pixels")
-        upright = ImageOps.exif_transpose(opened)
-        coloured = upright.convert("RGBA") if "transparency" in upright.info else upright
-        plain = coloured.convert("L" if channels == 1 else "RGB")
-        square = ImageOps.fit(plain, (size, size), Image.Resampling.BICUBIC)
-    pixels = np.asarray(square)
+        with _ONE_LARGE if opened.width * opened.height > _LARGE else nullcontext():
+            pixels = np.asarray(_square(opened, size, channels))
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _square(opened: Image.Image, size: int, channels: int) -> Image.Image:
+    upright = ImageOps.exif_transpose(opened)
+    coloured = upright.convert("RGBA") if "transparency" in upright.info else upright
+    plain = coloured.convert("L" if channels == 1 else "RGB")
+    return ImageOps.fit(plain, (size, size), Image.Resampling.BICUBIC)
 
 
 def _unreadable(broken: list[str]) -> Problem:

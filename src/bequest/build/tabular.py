@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_WORDS = 50
 _MOST_NUMBER_LABELS = 1000
+_MOST_EXACT = 2.0**53  # whole numbers up to it have a float of their own
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,12 @@ def _fractions(words: list[str]) -> bool:
 
 def column_words(column: Any) -> tuple[list[str], NDArray[np.int64]]:
     """Distinct values of a column as text, and the position of each row's; -1 where missing."""
-    text = pc.utf8_trim_whitespace(_whole(_plain(column)).cast(pa.large_string()))
+    try:
+        said = _whole(_plain(column)).cast(pa.large_string())
+    except pa.ArrowException as error:
+        what = f"a column holds {column.type}, which can't be labels, groups or words"
+        raise RequestError(Problem(what, "name another one")) from error
+    text = pc.utf8_trim_whitespace(said)
     coded = text.combine_chunks().dictionary_encode()
     coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -126,7 +132,8 @@ def _whole(column: Any) -> Any:
     """Whole numbers that were stored as fractions, as whole numbers: label `1`, not `1.0`."""
     if not pa.types.is_floating(column.type):
         return column
-    whole = pc.all(pc.equal(pc.floor(column), column)).as_py()
+    exact = pc.less_equal(pc.abs(column), _MOST_EXACT)
+    whole = pc.all(pc.and_(exact, pc.equal(pc.floor(column), column))).as_py()
     return column.cast(pa.int64()) if whole else column
 
 

@@ -68,7 +68,14 @@ def read(path: Path) -> Cells:
             return _cells(about, file.read(use_threads=False).combine_chunks())
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path} can't be read: {error}") from error
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as error:
         raise StoreError(
             f"{path} is damaged, or not the outcomes of a bequest run: {error}"
         ) from error

@@ -6,6 +6,8 @@ import sysconfig
 import traceback
 from pathlib import Path
 
+from bequest.core.errors import shortened
+
 _LIBRARIES = tuple(
     {str(Path(__file__).parents[1]), *(sysconfig.get_path(name) for name in ("stdlib", "purelib"))}
 )
@@ -16,7 +18,7 @@ def in_a_line(error: BaseException) -> str:
 
     The place is the last line of the user's own code that led there, or else where it happened.
     """
-    first = next(iter(str(error).splitlines()), "")
+    first = shortened(next(iter(str(error).splitlines()), ""))
     said = f"{type(error).__name__}: {first}" if first else type(error).__name__
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     return f"{said}, in {_place(error)}{notes}"

@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import sys
 from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 WITHIN = "within"
 _NOBODY: Mapping[str, str] = {}
+_OF_MODELS = ("transformers", "tokenizers", "peft")  # asked by name: importing them takes seconds
 
 
 class Work:
@@ -229,11 +231,10 @@ def data_digest(tasks: Mapping[str, Task]) -> str:
 
 def versions() -> dict[str, str]:
     """What results depend on, beside the recipe."""
-    import numpy as np
-
     import bequest
 
-    return {"torch": torch.__version__, "numpy": np.__version__, "bequest": bequest.__version__}
+    found = {name: version(name) for name in ("numpy", *_OF_MODELS)}
+    return {"torch": torch.__version__, **found, "bequest": bequest.__version__}
 
 
 def source_of(method: Any) -> dict[str, str]:

@@ -51,6 +51,9 @@ class Complete(TaskSpec):
             problems += self._file_problems(self.path)
         elif not all(prompt.strip() for prompt in self.prompts):
             problems.append(Problem("a prompt is empty", field=("prompts",)))
+        if self.prompts and self.expected:
+            what = "prompts in the recipe have no columns, so nothing can be expected"
+            problems.append(Problem(what, "put them into a file of records", ("expected",)))
         if self.draws > 1 and not self.temperature:
             what = "without a temperature every draw is the same"
             problems.append(Problem(what, "write `temperature: 1`, or one draw", ("draws",)))

@@ -53,5 +53,5 @@ def _tried(read: Callable[[Any], Any], path: str) -> Any:
 
     try:
         return read(located(path))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise RequestError(Problem(f"`{path}` can't be read: {error}", field=("path",))) from error

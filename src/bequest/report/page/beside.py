@@ -15,7 +15,7 @@ from bequest.report.page.heat import heat_data, heat_map
 from bequest.report.page.html import Html, join, table, tag
 from bequest.report.page.numbers import number, signed, spread, told
 from bequest.report.page.rows import last_main, metric_range
-from bequest.report.page.source import Known, Source, read
+from bequest.report.page.source import Known, Source, drawn_from, read
 from bequest.report.page.verdict import verdict
 from bequest.store.files import write_text
 
@@ -38,7 +38,8 @@ def write_comparison(folders: Mapping[str, Path], path: Path) -> None:
         RequestError: a folder holds no run.
         StoreError: a file is missing or damaged, or the page can't be written.
     """
-    write_text(path, comparison({name: read(folder) for name, folder in folders.items()}))
+    with drawn_from(*folders.values()):
+        write_text(path, comparison({name: read(folder) for name, folder in folders.items()}))
 
 
 def comparison(sources: Mapping[str, Source]) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from bequest.core.errors import StoreError
+from bequest.core.errors import BequestError, StoreError
 from bequest.measure import parquet
 from bequest.measure.matrix import Matrix
 from bequest.store.files import read_json
 from bequest.store.folder import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bequest.measure.intervals import Estimate
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 PAGE = "report.html"
 EXHIBITS = "exhibits/exhibits.json"
+_CURVES = {"stage": "string", "seed": "int64", "fit": "int64", "step": "int64", "term": "string",
+           "weight": "float64", "value": "float64"}  # fmt: skip
+_MOST_STEPS = 2**53
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,24 @@ class Source:
         return str(self.record.get("title") or self.record["name"])
 
 
+@contextmanager
+def drawn_from(*folders: Path) -> Iterator[None]:
+    """Where a page is made of what lies in `folders`, which may have come from anywhere.
+
+    Raises:
+        StoreError: something there is not what a run leaves.
+    """
+    try:
+        yield
+    except BequestError:
+        raise
+    except Exception as error:
+        first = str(error).partition("\n")[0][:200]
+        what = f"no page can be made of {', '.join(map(str, folders))}"
+        why = "a file there is damaged, or was written by another version"
+        raise StoreError(f"{what}: {why} ({type(error).__name__}: {first})") from error
+
+
 def read(path: Path) -> Source:
     """Read a run's folder; needs neither torch nor the data.
 
@@ -97,6 +120,13 @@ def read(path: Path) -> Source:
     )
 
 
+def _is_point(each: Mapping[str, Any], lines: int) -> bool:
+    if None in each.values():
+        return False
+    whole = all(0 <= each[name] <= _MOST_STEPS for name in ("fit", "step"))
+    return whole and each["fit"] < lines and isfinite(each["weight"]) and isfinite(each["value"])
+
+
 def _curves(path: Path) -> list[Curve]:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -104,9 +134,13 @@ def _curves(path: Path) -> list[Curve]:
     if not path.exists():
         return []
     try:
-        lines = pq.read_table(path, use_threads=False).to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{path} can't be read: {error}") from error
+        table = pq.read_table(path, use_threads=False, columns=list(_CURVES))
+        types = pa.schema({name: pa.type_for_alias(kind) for name, kind in _CURVES.items()})
+        lines = table.cast(types).to_pylist()
+        if not all(_is_point(each, len(lines)) for each in lines):
+            raise ValueError("it holds points that no fit can have")
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise StoreError(f"{path} can't be read: {str(error)[:300]}") from error
     found: dict[tuple[str, str], Curve] = {}
     fits: dict[tuple[str, int, int], int] = {}
     for each in lines:

@@ -12,8 +12,16 @@ MODELS = {
     "logits": {"use": "mlp", "hidden": [6]},
     "logprob": {"use": "toys:Bigrams"},
     "embed": {"use": "toys:Embedder"},
+    "dkt": {"use": "dkt", "width": 6},  # methods that train a network of their own
+    "sakt": {"use": "sakt", "width": 6, "heads": 2},
+    "cakt": {"use": "cakt", "side": 2, "kept": 2},
 }
-TASKS = {"logits": "toys:Cloud", "logprob": "toys:Sayings", "embed": "toys:Retrieve"}
+TASKS = {
+    "logits": "toys:Cloud",
+    "logprob": "toys:Sayings",
+    "embed": "toys:Retrieve",
+    "trace": "toys:Pupils",
+}
 
 
 def recipe_for(name: str) -> dict:
@@ -25,7 +33,7 @@ def recipe_for(name: str) -> dict:
         if about.optional:
             continue
         names = [f"{role}{number}" for number in range(2)] if about.many else [role]
-        models |= dict.fromkeys(names, MODELS[about.answers[0]])
+        models |= dict.fromkeys(names, MODELS.get(name) or MODELS[about.answers[0]])
         mapped[role] = names if about.many else role
     tasks = {
         f"{purpose}_task": {"use": TASKS[asks], "purpose": purpose}

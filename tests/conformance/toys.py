@@ -18,6 +18,7 @@ from bequest import Method, ModelSpec, Outcomes, Requires, Role, Stage, TaskSpec
 from bequest.build.classification import Classification, fingerprint
 from bequest.build.running_text import RunningText
 from bequest.build.splitting import content_ids
+from bequest.build.tasks.trace import Trace
 from bequest.core.live import Ragged, Split, Texts
 from bequest.lazy import functional, torch
 from bequest.transfer.bench import Rows
@@ -96,6 +97,18 @@ class Bigrams(ModelSpec):
 
     def build(self, shape, kind, labels) -> Speaker:
         return Speaker(torch.nn.Embedding(128, 128))
+
+
+class Pupils(TaskSpec):
+    """Invented students' answers, drawn anew for each shift."""
+
+    asks: ClassVar = "trace"
+    kind: ClassVar = "answers"
+    shift: float = 0.0
+
+    def load(self, name: str) -> Any:
+        few = {"students": 90, "concepts": 4, "active": 2, "answers": 8, "seed": int(self.shift)}
+        return Trace(generated=few, purpose=self.purpose).load(name)
 
 
 class ToyUnlearn(Method):

@@ -25,6 +25,7 @@ SHORT = {
     "overhead": {"rounds": 8, "steps": {128: 300, 1024: 300}},
     "startup": {"rounds": 2},
     "teacher_cache": {"rounds": 3, "samples": 4_000},
+    "tracing": {"rounds": 2, "batch": 8, "answers": 40},
 }
 
 

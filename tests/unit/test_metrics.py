@@ -24,13 +24,15 @@ from bequest.measure.metrics import (
 CORRECT = np.array([True, True, False, True])
 EVEN = np.full(4, 0.25)
 SHARES = ("confidence", "probability", "exact", "rouge_l_recall", "rouge_l_f1", "contains",
-          "repetition")  # fmt: skip
+          "repetition", "known")  # fmt: skip
 
 
 def invented(rng, shape):
     """Every column that a score reads, of made-up answers."""
     return {
         "correct": rng.random(shape) < 0.6,
+        "right": np.arange(np.prod(shape)).reshape(shape) % 5 > 1,
+        "log_odds": rng.normal(size=shape),
         **{name: rng.exponential(size=shape) for name in ("nll", "text_nll")},
         **{name: rng.integers(1, 9, shape) for name in ("tokens", "bytes")},
         **{name: rng.random(shape) for name in SHARES},

@@ -94,6 +94,7 @@ def _outcomes(cell: Mapping[str, Any], labels: tuple[str, ...]) -> Outcomes:
         draw=cell["draw"],
         labels=labels,
         transcript=None if cell["transcript"] is None else unpacked(cell["transcript"]),
+        shown=cell["shown"],
     )
 
 

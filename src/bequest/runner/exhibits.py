@@ -12,6 +12,7 @@ import numpy as np
 
 from bequest.core.live import Showing
 from bequest.measure.rows import GIVEN, MAIN
+from bequest.runner.mastery import mastery
 from bequest.runner.transcripts import chosen
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def exhibits(matrix: Matrix, tasks: Mapping[str, Task]) -> dict[str, Any]:
         "mistakes": [_named(place, tasks) for place in mistakes],
         "samples": {task: _shown(tasks[task], ids) for task, ids in shelf.ids().items()},
         "transcripts": chosen(matrix, tasks),
+        "mastery": mastery(matrix, tasks),
     }
 
 

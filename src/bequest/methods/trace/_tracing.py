@@ -1,4 +1,4 @@
-"""What all methods of knowledge tracing share: the loss of the next answer, chosen by validation."""
+"""What all methods of knowledge tracing share: the loss, and the epoch chosen by validation."""
 
 from __future__ import annotations
 

@@ -93,9 +93,9 @@ def sequences(matrix: Matrix, metrics: Mapping[str, Any]) -> Html | None:
     if not found:
         return None
     note = (
-        "After each stage the model is asked about every task again. A line that gets worse (falls, "
-        "or rises where lower is better) is a task being forgotten; the filled dot is the stage that "
-        "learned it."
+        "After each stage the model is asked about every task again. A line that gets worse "
+        "(falls, or rises where lower is better) is a task being forgotten; the filled dot is the "
+        "stage that learned it."
     )
     if any(row.checkpoint is not None for row in matrix.rows):
         note += (

@@ -12,9 +12,10 @@ from bequest.report.page.document import document
 from bequest.report.page.flips import flips
 from bequest.report.page.heat import heat_data, heat_map
 from bequest.report.page.html import join, tag
+from bequest.report.page.mastery import mastery
 from bequest.report.page.reproduce import reproduce
 from bequest.report.page.sequences import sequences
-from bequest.report.page.source import PAGE, Source, read
+from bequest.report.page.source import PAGE, Source, drawn_from, read
 from bequest.report.page.steps import cards
 from bequest.report.page.story import story
 from bequest.report.page.transcripts import transcripts
@@ -35,7 +36,8 @@ def write_page(folder: Path) -> Path:
         StoreError: a file is missing or damaged, or the page can't be written.
     """
     path = folder / PAGE
-    write_text(path, page(read(folder)))
+    with drawn_from(folder):
+        write_text(path, page(read(folder)))
     return path
 
 
@@ -50,6 +52,7 @@ def page(source: Source) -> str:
         ("Learning", curves(source.curves)),
         ("Answers that flipped", flips(source.exhibits, matrix)),
         ("What was written", transcripts(source.exhibits, matrix)),
+        ("What students know", mastery(source.exhibits, matrix)),
         ("How sure it is", calibration(matrix)),
         ("What it costs", cost(matrix)),
         ("How to reproduce", reproduce(source.record)),

@@ -1,0 +1,216 @@
+"""The task `trace`: files, sides, what may be known when, and what is recorded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bequest.build.tasks.trace import Trace
+from bequest.build.trace_files import students
+from bequest.build.trace_histories import Histories, padded
+from bequest.build.trace_mastery import mastery
+from bequest.core.errors import RequestError
+from bequest.core.live import Ragged
+from bequest.lazy import torch
+from bequest.transfer.streams import Rows
+
+THREE = "3\n5,5,7,\n1,0,1,\n2\n7,5\n0,1\n1\n5,\n1,\n"
+SMALL = {"students": 40, "concepts": 4, "active": 3, "answers": 12}
+
+
+class Rule:
+    """A model that expects of every entry what a function of its history says."""
+
+    answers = frozenset({"trace"})
+
+    def __init__(self, odds):
+        self.module, self.labels, self._odds = torch.nn.Linear(1, 1), (), odds
+
+    def trace(self, histories):
+        before = histories.before()
+        values, start = [], 0
+        for length in histories.lengths.tolist():
+            rows = slice(start, start + length)
+            past = (histories.concept[rows], histories.right[rows])
+            values += [self._odds(histories.concept[start + at], past, int(known) + 1)
+                       for at, known in enumerate(before[rows]) if known >= 0]  # fmt: skip
+            start += length
+        lengths = np.add.reduceat(before >= 0, np.cumsum(histories.lengths) - histories.lengths)
+        return Ragged(torch.tensor(values), torch.from_numpy(lengths))
+
+
+def share(concept, past, known):
+    """Log-odds of the share of right answers that may be known."""
+    right = past[1][:known].sum()
+    return float(np.log((right + 0.5) / (known - right + 0.5)))
+
+
+def write(folder, text, name="answers.txt"):
+    path = folder / name
+    path.write_text(text)
+    return str(path)
+
+
+def test_three_lines_a_student(tmp_path):
+    first, second, third = students(write(tmp_path, THREE))
+    assert (first.concepts, first.right, first.question) == (["5", "5", "7"], [1, 0, 1], [0, 1, 2])
+    assert second.concepts == ["7", "5"]
+    assert third.answers == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("2\n1,2,3\n1,0,1\n", ":1`", "2 answers are announced, but 3 concepts"),
+        ("x\n1\n1\n", ":1`", "no column `concepts`"),
+        ("3\n1,2,3\n1,0\n", ":3`", "3 concepts, but 2 answers"),
+        (THREE + "2\n1,2\n1,7\n", ":12`", "an answer is `7`"),
+        (THREE + "2\n1,2\n", ":10`", "2 of 3 lines"),
+        ("2\n1,,\n1,0\n", ":3`", "answer 2 has no concept"),
+        ("concepts,response\n1,1\n", ":1`", "did you mean `response`"),
+        ('concepts,responses\n"1,2","1,0"\n"1,2","1,2"\n', ":3`", "an answer is `2`"),
+        ('concepts,responses\n"1,-1,2","1,-1,0"\n', ":2`", "padding (-1) stands between"),
+        ('concepts,responses,is_repeat\n"1,2","1,0","0"\n', ":2`", "1 values in `is_repeat`"),
+    ],
+)
+def test_a_damaged_line_is_named(tmp_path, text, place, said):
+    with pytest.raises(RequestError) as caught:
+        students(write(tmp_path, text))
+    problem = str(caught.value)
+    assert place in problem
+    assert said.replace("`response`", "`responses`") in problem or said in problem
+
+
+def test_columns_of_pykt(tmp_path):
+    text = (
+        "fold,uid,concepts,responses,is_repeat\n"
+        '0,a,"3,3,4,-1","1,0,0,-1","0,0,1,-1"\n'
+        '0,b,"4_5,3","1,0","0,0"\n'
+        '0,a,"5,3,-1","1,1,-1","0,0,-1"\n'
+    )
+    a, b = students(write(tmp_path, text, "pykt.csv"))
+    assert a.concepts == ["3", "3", "4", "5", "3"]
+    assert a.question == [0, 1, 1, 2, 3]
+    assert (b.concepts, b.right, b.question) == (["4", "5", "3"], [1, 1, 0], [0, 0, 1])
+
+
+def test_short_students_are_counted_and_long_ones_cut(tmp_path):
+    long = "7\n" + ",".join("1231231") + "\n" + ",".join("1010101") + "\n"
+    task = Trace(path=write(tmp_path, THREE + 9 * long), longest=3).load("t")
+    assert any("2 of 12 students with fewer than 3" in note for note in task.notes)
+    pieces = [split.inputs.lengths for split in task.splits.values()]
+    assert np.concatenate(pieces).max() == 3
+    assert sum(len(np.unique(split.unit)) for split in task.splits.values()) == 10
+    units = [set(split.unit.tolist()) for split in task.splits.values()]
+    assert not units[0] & units[1] | units[0] & units[2] | units[1] & units[2]
+
+
+def test_students_of_one_answer_alone_are_refused(tmp_path):
+    with pytest.raises(RequestError, match=r"answers.txt:3`: no student has 3 answers"):
+        Trace(path=write(tmp_path, "1\n5\n1\n1\n6\n0\n")).load("t")
+
+
+def test_a_concept_that_training_never_has_is_refused_or_dropped(tmp_path):
+    train = write(tmp_path, 10 * "3\n1,2,3\n1,0,1\n" + 5 * "3\n3,2,1\n1,0,1\n")
+    test = write(tmp_path, "5\n1,2,9,1,3\n1,0,1,1,0\n", "test.txt")
+    with pytest.raises(RequestError, match=r"test.txt:3`.*never has the concept `9`"):
+        Trace(path=train, test_path=test, validation=0).load("t")
+    task = Trace(path=train, test_path=test, validation=0, unknown="drop").load("t")
+    assert task.labels == ("1", "2", "3")
+    assert task.tested.lengths.tolist() == [4]
+
+
+def test_settings_that_contradict_each_other_are_told(tmp_path):
+    path = write(tmp_path, THREE)
+    said = [str(one) for one in Trace(path=path, generated=SMALL).check()]
+    assert any("either read or invented" in one for one in said)
+    assert Trace(generated={"concepts": 3}).check()
+    assert Trace(test_path=path).check()
+    assert not Trace(generated=SMALL).check()
+
+
+def test_the_order_of_students_in_a_file_changes_nothing(tmp_path):
+    rng = np.random.default_rng(0)
+
+    def listed(most):
+        return ",".join(map(str, rng.integers(0, most, 4)))
+
+    blocks = [f"4\n{listed(5)}\n{listed(2)}\n" for _ in range(30)]
+    one = Trace(path=write(tmp_path, "".join(blocks))).load("t")
+    other = Trace(path=write(tmp_path, "".join(blocks[::-1]), "b.txt")).load("t")
+    for side, split in one.splits.items():
+        assert set(split.ids.tolist()) == set(other.splits[side].ids.tolist())
+
+
+def test_what_may_be_known_before_each_entry():
+    names = ("a", "b")
+    histories = Histories(
+        names, np.array([4, 3]), np.array([0, 0, 1, 0, 1, 0, 1]), np.array([1, 0, 0, 1, 1, 1, 0]),
+        np.array([0, 1, 1, 2, 5, 5, 6]),
+    )  # fmt: skip
+    assert histories.before().tolist() == [-1, 0, 0, 2, -1, -1, 1]
+    steps = padded(histories)
+    assert steps.before.tolist() == [[-1, 0, 0, 2], [-1, -1, 1, -1]]
+    assert steps.told.tolist() == [[True, True, True], [True, True, False]]
+    swapped = histories[[1, 0]]
+    assert swapped.lengths.tolist() == [3, 4]
+    assert swapped.right.tolist() == [1, 1, 0, 1, 0, 0, 1]
+    assert histories[1:].concept.tolist() == [1, 0, 1]
+
+
+def test_concepts_of_one_question_are_scored_once(tmp_path):
+    block = '{u},"1,2,3,1","1,0,0,1","0,0,1,0"\n'
+    text = "uid,concepts,responses,is_repeat\n" + "".join(block.format(u=u) for u in range(10))
+    task = Trace(path=write(tmp_path, text, "a.csv"), test=0.4, validation=0.1).load("t")
+
+    def by_concept(concept, past, known):
+        return float(task.labels[concept])  # 1, 2 or 3
+
+    found = task.record(Rule(by_concept), 512)
+    assert len(found) == 2 * len(task.tested)
+    assert found.columns["right"].tolist() == [0, 1] * len(task.tested)
+    likely = 1 / (1 + np.exp(-np.array([2.0, 3.0])))
+    mean = np.log(likely.mean() / (1 - likely.mean()))
+    assert found.columns["log_odds"][:2] == pytest.approx([mean, 1.0], rel=1e-6)
+    assert len(set(found.sample.tolist())) == len(found)
+
+
+def test_what_is_recorded():
+    task = Trace(generated=SMALL).load("t")
+    found = task.record(Rule(share), 512)
+    assert len(found) == len(task.tested) * 11
+    assert len(np.unique(found.units)) == len(task.tested)
+    odds, right = found.columns["log_odds"], found.columns["right"]
+    assert found.columns["correct"].tolist() == ((odds > 0) == right).tolist()
+    chance = np.where(right, 1 / (1 + np.exp(-odds)), 1 / (1 + np.exp(odds)))
+    assert found.columns["nll"] == pytest.approx(-np.log(chance), rel=1e-5)
+    # Answers were drawn from what is known, which no model is given.
+    known = found.columns["known"]
+    assert abs(known.mean() - right.mean()) < 0.1
+    assert known[right == 1].mean() > known[right == 0].mean() + 0.05
+
+
+def test_mastery_is_what_a_question_now_would_show():
+    task = Trace(generated=SMALL).load("t")
+    portrait = task.portraits[0]
+    seen = mastery(Rule(share), portrait)
+    right = portrait.history.right
+    counts = np.arange(1, len(right) + 1)
+    expected = (np.cumsum(right) + 0.5) / (counts + 1)
+    assert seen.shape == (len(portrait.concepts), len(right))
+    assert seen[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_batches_of_training_hold_whole_histories():
+    task = Trace(generated=SMALL).load("t")
+    rows = Rows(task.splits["train"])
+    batches = list(rows.epoch(3, 8))
+    assert sorted(int(i) for batch in batches for i in batch.ids) == sorted(rows.ids.tolist())
+    assert all(len(batch.inputs) == len(batch.ids) for batch in batches)
+
+
+def test_the_same_request_invents_the_same_students():
+    prints = {Trace(generated=SMALL).load("t").fingerprint for _ in range(2)}
+    other = Trace(generated={**SMALL, "seed": 1}).load("t").fingerprint
+    assert len(prints) == 1
+    assert other not in prints

@@ -80,11 +80,11 @@ def _symbols(texts):
 
 
 class _Net(torch.nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.embedding = torch.nn.Embedding(SYMBOLS + 1, WIDTH)
-        self.layer = torch.nn.GRU(WIDTH, WIDTH, batch_first=True)
-        self.head = torch.nn.Linear(WIDTH, SYMBOLS)
+        self.embedding = torch.nn.Embedding(SYMBOLS + 1, width)
+        self.layer = torch.nn.GRU(width, width, batch_first=True)
+        self.head = torch.nn.Linear(width, SYMBOLS)
 
     def forward(self, symbols):
         return self.head(self.layer(self.embedding(symbols))[0]).log_softmax(dim=-1)
@@ -111,8 +111,10 @@ class Gru(ModelSpec):
     answers: ClassVar = frozenset({"logprob"})
     takes: ClassVar = frozenset({"text"})
 
+    width: int = Field(WIDTH, ge=1, description="Of the embedding and the hidden state.")
+
     def build(self, shape, kind, labels) -> Reader:
-        return Reader(_Net())
+        return Reader(_Net(self.width))
 
 
 @dataclass
@@ -139,7 +141,7 @@ class Pairs(ModelSpec):
         return Counter(torch.nn.Identity())
 
 
-def walked(seed):
+def walked(seed, width=WIDTH):
     """Log-perplexities in hundredths of a nat: [order][stage, domain] in the order of learning.
 
     Also of the pretrained model and of one model a domain, [domain] in the order of `DOMAINS`.
@@ -159,7 +161,10 @@ def walked(seed):
     chain = {"use": "domains:Chain", "draw": seed}
     tasks = {name: {**chain, "family": int(name[-2]), "member": int(name[-1])} for name in DOMAINS}
     recipe = {
-        "models": {"student": {"use": "domains:Gru"}, "encoder": {"use": "domains:Pairs"}},
+        "models": {
+            "student": {"use": "domains:Gru", "width": width},
+            "encoder": {"use": "domains:Pairs"},
+        },
         "tasks": {"mean": chain, **tasks},
         "steps": steps,
         "fit": {"steps": 40, "batch_size": 32, "optimizer": {"use": "adam", "lr": 3e-3}},

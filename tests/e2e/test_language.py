@@ -43,6 +43,7 @@ def test_a_student_in_four_layers_gets_better_everywhere():
     distilled = numbers(run, "log_perplexity", "distil")
     assert all(value < 5 for value in teacher)
     assert all(after < before for after, before in zip(distilled, student, strict=True))
+    assert run.verdict.passed in (True, False)  # its rules can be judged; cut so short, either way
     assert (run.path / "report.html").stat().st_size > 10_000
     kept = sum(file.stat().st_size for file in run.path.glob("models/**/*.safetensors"))
     assert kept < 400e6  # two students; the teacher is not copied

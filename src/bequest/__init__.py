@@ -16,6 +16,7 @@ _PUBLIC = {
     "Method": "bequest.core.parts",
     "ModelSpec": "bequest.core.parts",
     "Outcomes": "bequest.core.outcomes",
+    "Pack": "bequest.core.pack",
     "Problem": "bequest.core.errors",
     "RequestError": "bequest.core.errors",
     "Requires": "bequest.core.parts",
@@ -31,6 +32,7 @@ _PUBLIC = {
 if TYPE_CHECKING:
     from bequest.core.errors import BequestError, Problem, RequestError, RunError
     from bequest.core.outcomes import Outcomes
+    from bequest.core.pack import Pack
     from bequest.core.parts import Method, ModelSpec, Requires, Role, TaskSpec
     from bequest.core.stage import Stage
     from bequest.runner.doctor.examine import doctor
@@ -42,6 +44,7 @@ __all__ = [
     "Method",
     "ModelSpec",
     "Outcomes",
+    "Pack",
     "Problem",
     "RequestError",
     "Requires",

@@ -307,7 +307,7 @@ def test_heads_of_single_tasks_are_free(tmp_path, method):
 def test_packs_hold_what_effective_weights_are_made_of(tmp_path):
     first, second, _ = Trgp(sufficient_projection=0.0).transfer(bench(tmp_path))
     assert first.deliver == {}
-    pack = second.deliver["scalings-two"]
+    pack = second.deliver["scalings-two"].tensors
     assert {name.split(".")[-1] for name in pack} == {"basis", "scaling"}
     weights = workbench.weights(second.model)
     for name, basis in pack.items():

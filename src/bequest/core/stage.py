@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bequest.core.live import Model
+    from bequest.core.pack import Pack
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Stage:
     line: "main", or the reference line this row belongs to ("alone", "joint", "gold" …).
     at: coordinates of the stage, such as a preference, a scale or who answers a query.
     on: names of the tasks to score; None scores all that the model can answer.
-    deliver: what to keep beside the model, by name: tensors for a safetensors pack.
+    deliver: packs to keep beside the model, by name.
     """
 
     name: str
@@ -32,4 +33,4 @@ class Stage:
     line: str = "main"
     at: Mapping[str, float | str] = field(default_factory=dict)
     on: Sequence[str] | None = None
-    deliver: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    deliver: Mapping[str, Pack] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from bequest.measure.rows import CHECKPOINT, GIVEN, MAIN
 from bequest.runner.roster import Held, Roster
 from bequest.runner.scoring import score_stage
 from bequest.store.journal import Journal
-from bequest.store.tensors import save_tensors
+from bequest.store.packs import write_pack
 from bequest.transfer.bench import Bench
 from bequest.transfer.randomness import seeded
 
@@ -114,8 +114,8 @@ class Work:
 
     def _keep_packs(self, step: PlannedStep, stage: Stage) -> None:
         if self._folder.processes.first:
-            for name, tensors in stage.deliver.items():
-                save_tensors(self._folder.pack(step.name, self._seed, name), tensors)
+            for name, pack in stage.deliver.items():
+                write_pack(self._folder.pack(step.name, self._seed, name), pack)
 
     def _within(self, step: PlannedStep, journal: Journal) -> Journal:
         """The journal of moments, apart so that looking more often changes nothing in what follows.

@@ -1,26 +1,16 @@
-"""The safetensors format, tensor by tensor, so that none is in memory twice.
-
-A file is the length of its header (8 bytes, little-endian), the header (JSON: type, shape and
-place of each tensor, texts under `__metadata__`) and the tensors' bytes without a gap.
-https://github.com/huggingface/safetensors, section Format.
-"""
+"""Safetensors files as torch tensors, one by one, so that none is in memory twice."""
 
 from __future__ import annotations
 
-import json
-import math
-import os
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bequest.lazy import torch
+from bequest.store.tensor_header import elements, laid_out, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_METADATA = "__metadata__"
-_MOST_HEADER = 100 << 20  # bytes, as the format's own readers allow
 _NAMES = {
     "BOOL": "bool",
     "U8": "uint8",
@@ -41,34 +31,19 @@ _NAMES = {
 }
 
 
-class _Place(NamedTuple):
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-    begin: int
-    end: int
-
-
 def write_tensors(
     path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
 ) -> None:
-    """Write a file with all `tensors`, larger types first so that each lies at a multiple of its
-    size, and by name.
+    """Write a file with all `tensors`.
 
     Raises:
         OSError: it can't be written.
         TypeError: the format has no such type.
     """
-    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
-    header: dict[str, Any] = {_METADATA: dict(metadata)}
-    end = 0
-    for name in order:
-        begin, end = end, end + tensors[name].nbytes
-        kind, shape = _kind(tensors[name].dtype), list(tensors[name].shape)
-        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
+    kinds = {name: (_kind(each.dtype), tuple(each.shape)) for name, each in tensors.items()}
+    head, order = laid_out(kinds, metadata)
     with path.open("wb", buffering=0) as file:
-        _write(file, memoryview(len(text).to_bytes(8, "little") + text))
+        _write(file, memoryview(head))
         for name in order:
             _write(file, as_bytes(tensors[name]))
 
@@ -82,28 +57,17 @@ class TensorFile:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        size = os.fstat(file.fileno()).st_size
-        length = int.from_bytes(file.read(8), "little")
-        if length > min(size - 8, _MOST_HEADER):
-            raise ValueError("its header is longer than the file")
-        header = json.loads(file.read(length))
-        self.metadata: dict[str, str] = header.pop(_METADATA, {})
-        self._start = 8 + length
-        self._places = {name: _place(entry) for name, entry in header.items()}
-        edges = sorted((place.begin, place.end) for place in self._places.values())
-        gaps = any(one[1] != other[0] for one, other in pairwise([(0, 0), *edges]))
-        if gaps or self._start + (edges[-1][1] if edges else 0) != size:
-            raise ValueError("its tensors don't fill it")
+        self._entries, self.metadata, self._start = read_header(file)
 
     @property
     def names(self) -> list[str]:
         """Names of all tensors, sorted."""
-        return sorted(self._places)
+        return sorted(self._entries)
 
     @property
     def elements(self) -> int:
         """How many numbers all tensors hold together."""
-        return sum(math.prod(place.shape) for place in self._places.values())
+        return elements(self._entries.values())
 
     def read(self, name: str, into: torch.Tensor | None = None) -> torch.Tensor:
         """A tensor as it is in the file, read straight into the memory of `into` where it fits.
@@ -111,7 +75,8 @@ class TensorFile:
         Raises:
             ValueError: the file ends too early.
         """
-        dtype, shape, begin, _ = self._places[name]
+        kind, shape, begin, _ = self._entries[name]
+        dtype: torch.dtype = getattr(torch, _NAMES[kind])
         fits = into is not None and _same(into, dtype, shape)
         found = into.detach() if fits and into is not None else torch.empty(shape, dtype=dtype)
         self._file.seek(self._start + begin)
@@ -140,16 +105,6 @@ def _kind(dtype: torch.dtype) -> str:
         if getattr(torch, name) is dtype:
             return kind
     raise TypeError(f"safetensors has no type for {dtype}")
-
-
-def _place(entry: Mapping[str, Any]) -> _Place:
-    dtype: torch.dtype = getattr(torch, _NAMES[entry["dtype"]])
-    shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
-    if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
-        raise ValueError("its header has a number that is none")
-    if end - begin != math.prod(shape) * dtype.itemsize:
-        raise ValueError("a tensor's size and shape don't agree")
-    return _Place(dtype, shape, begin, end)
 
 
 def _write(file: Any, rest: memoryview) -> None:

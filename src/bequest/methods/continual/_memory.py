@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bequest.core.pack import Pack
 from bequest.lazy import torch
 from bequest.ops.subspaces import union
 
@@ -46,7 +47,7 @@ class Memory:
         """The layer's basis of each learnt task, [in, r]."""
         return {task: kept.bases[layer] for task, kept in self.learnt.items()}
 
-    def packs(self, task: str) -> dict[str, dict[str, torch.Tensor]]:
+    def packs(self, task: str) -> dict[str, Pack]:
         """What a task's effective weights are made of, to be kept beside the model; may be none."""
         tensors = {
             f"{layer}.{old}.{part}": tensor
@@ -54,7 +55,7 @@ class Memory:
             for old, pair in there.items()
             for part, tensor in zip(("basis", "scaling"), pair, strict=True)
         }
-        return {f"scalings-{task}": tensors} if tensors else {}
+        return {f"scalings-{task}": Pack("scalings", tensors, {"task": task})} if tensors else {}
 
 
 class Protection:

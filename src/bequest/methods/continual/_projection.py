@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from bequest.core.live import Batch, Model
+    from bequest.core.pack import Pack
     from bequest.methods.continual._layers import ByLayer, Pairs
     from bequest.transfer.bench import Bench, TaskView
     from bequest.transfer.terms import Term
@@ -151,7 +152,7 @@ class ProjectionLearner(Learner):
         learnt = {name: kept.pairs for name, kept in self.memory.learnt.items()}
         return Remembering(self.model, learnt | {task.name: self.pairs()})
 
-    def packs(self, task: TaskView) -> dict[str, dict[str, torch.Tensor]]:
+    def packs(self, task: TaskView) -> Mapping[str, Pack]:
         """What the task's effective weights are made of."""
         return self.memory.packs(task.name)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bequest.core.live import Model
+    from bequest.core.pack import Pack
     from bequest.transfer.bench import Bench, TaskView
     from bequest.transfer.pool import Mixed
     from bequest.transfer.streams import Stream
@@ -93,7 +94,7 @@ class Learner:
         """What is measured while a task is the newest, and after it."""
         return self.model
 
-    def packs(self, task: TaskView) -> Mapping[str, Mapping[str, torch.Tensor]]:
+    def packs(self, task: TaskView) -> Mapping[str, Pack]:
         """What is kept beside the model once a task was learned."""
         return {}
 

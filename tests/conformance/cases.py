@@ -12,7 +12,7 @@ MODELS = {
     "logits": {"use": "mlp", "hidden": [6]},
     "logprob": {"use": "toys:Bigrams"},
     "embed": {"use": "toys:Embedder"},
-    "dkt": {"use": "dkt", "width": 6},  # methods that train a network of their own
+    "dkt": {"use": "dkt", "width": 6},  # own networks of methods, in a small size
     "sakt": {"use": "sakt", "width": 6, "heads": 2},
     "cakt": {"use": "cakt", "side": 2, "kept": 2},
 }
@@ -33,7 +33,8 @@ def recipe_for(name: str) -> dict:
         if about.optional:
             continue
         names = [f"{role}{number}" for number in range(2)] if about.many else [role]
-        models |= dict.fromkeys(names, MODELS.get(name) or MODELS[about.answers[0]])
+        own = {"use": name} if name in known("models") else MODELS[about.answers[0]]
+        models |= dict.fromkeys(names, MODELS.get(name) or own)
         mapped[role] = names if about.many else role
     tasks = {
         f"{purpose}_task": {"use": TASKS[asks], "purpose": purpose}

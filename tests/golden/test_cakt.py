@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bequest.build.models.cakt import Cakt
 from bequest.build.trace_histories import Histories, padded
 from bequest.build.tracer import summed_nll
 from bequest.lazy import torch
+from bequest.methods.trace.cakt import CaktNetwork
 from bequest.ops.ranking import area_under_curve
 
 VECTORS = Path(__file__).parent / "cakt" / "forward_small.npz"
@@ -47,7 +47,7 @@ def own_name(name):
 
 @pytest.fixture
 def tracer(golden):
-    spec = Cakt(side=int(golden["H"]), kept=int(golden["k"]))
+    spec = CaktNetwork(side=int(golden["H"]), kept=int(golden["k"]))
     labels = tuple(str(1 + number) for number in range(int(golden["K"])))
     model = spec.build((8,), "answers", labels)
     state = {

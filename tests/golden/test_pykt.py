@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bequest.build.models.dkt import Dkt
-from bequest.build.models.sakt import Sakt
 from bequest.build.trace_histories import Histories
 from bequest.build.tracer import summed_nll
 from bequest.lazy import torch
+from bequest.methods.trace.dkt import DktNetwork
+from bequest.methods.trace.sakt import SaktNetwork
 
 VECTORS = Path(__file__).parent / "pykt"
 SPECS = {
-    "dkt": Dkt(width=6, dropout=0.0),
-    "sakt": Sakt(width=8, heads=2, dropout=0.0),
-    "sakt_two_blocks": Sakt(width=8, heads=2, blocks=2, dropout=0.0),
+    "dkt": DktNetwork(width=6, dropout=0.0),
+    "sakt": SaktNetwork(width=8, heads=2, dropout=0.0),
+    "sakt_two_blocks": SaktNetwork(width=8, heads=2, blocks=2, dropout=0.0),
 }
 NAMES = {
     "dkt": {"interaction_emb": "embedding", "lstm_layer": "lstm", "out_layer": "out"},

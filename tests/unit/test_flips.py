@@ -7,6 +7,7 @@ from math import isnan, log
 import numpy as np
 import pytest
 
+from bequest.build.settings import OF_LABELS
 from bequest.core.outcomes import Outcomes
 from bequest.measure.contrasts import METRICS
 from bequest.measure.flips import flip_studies, flip_study, gain_entropy
@@ -116,4 +117,4 @@ def test_the_matrix_and_the_gate_know_the_entropy():
     assert estimate.low <= estimate.value <= estimate.high
     assert METRICS["gain_entropy"] is gain_entropy
     rule = "gain_entropy(task) vs student >= 1"
-    assert not check_rules([rule], {"task": "logits"}, ["student"])
+    assert not check_rules([rule], {"task": OF_LABELS}, ["student"])

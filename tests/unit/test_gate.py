@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bequest.build.settings import OF_LABELS
 from bequest.core.errors import RequestError
 from bequest.core.outcomes import Outcomes
 from bequest.measure.address import find_row
@@ -28,7 +29,7 @@ ROWS = (
     Row("distil", "trained", "student", order=4),
 )
 RIGHT = (97, 10, 90, 80, 95)  # of 100 samples, the first so many
-TASKS = {"digits": "logits", "notes": "embed"}
+TASKS = {"digits": OF_LABELS, "notes": frozenset()}
 NAMES = ["teacher", "student", "single", "distil", "alone", "main"]
 
 
@@ -162,12 +163,10 @@ def test_mistakes_are_seen_before_a_run(text, said):
     assert said in str(problem)
 
 
-def test_a_task_that_does_not_record_what_a_metric_needs_is_seen_before_a_run(monkeypatch):
-    monkeypatch.setattr("bequest.measure.rules._RECORDED", {"embed": frozenset({"rank"})})
-    (problem,) = check_rules(["accuracy(notes) >= 0"], TASKS, NAMES)
-    assert "accuracy needs correct, which task `notes` (it asks embed) does not record" in str(
-        problem
-    )
+def test_a_task_that_does_not_record_what_a_metric_needs_is_seen_before_a_run():
+    tasks = {**TASKS, "notes": frozenset({"rank"})}
+    (problem,) = check_rules(["accuracy(notes) >= 0"], tasks, NAMES)
+    assert "accuracy needs correct, which task `notes` does not record" in str(problem)
 
 
 def test_all_mistakes_of_all_rules_are_reported_at_once():

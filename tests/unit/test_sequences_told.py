@@ -9,6 +9,7 @@ import pytest
 from hand_sequences import BETTER, GIVEN, HAND, TASKS, built, hand, steps, two
 from rich.console import Console
 
+from bequest.build.settings import OF_LABELS
 from bequest.core.errors import RequestError
 from bequest.measure.gate import judge
 from bequest.measure.matrix import Matrix
@@ -91,7 +92,7 @@ def test_a_baseline_run_is_compared_sequence_with_sequence():
 
 
 def test_names_are_known_before_a_run():
-    tasks = dict.fromkeys(TASKS, "logits")
+    tasks = dict.fromkeys(TASKS, OF_LABELS)
     good = ["bwt >= 0", "bwt @ cuber vs sequential >= 1%", "forgetting @ cuber <= 5% surely"]
     assert check_rules(good, tasks, ["cuber", "sequential"]) == []
     (problem,) = check_rules(["bwtt >= 0"], tasks, [])

@@ -5,6 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from bequest.build.tasks.complete import Complete
+from bequest.build.tasks.digits import Digits
+from bequest.build.tasks.qa import Qa
 from bequest.core.errors import RequestError
 from bequest.core.outcomes import Outcomes
 from bequest.measure.gate import judge
@@ -101,20 +104,20 @@ def test_rules_name_them():
              "bits_per_byte(docs) > 1"]  # fmt: skip
     verdict = judge(rules, matrix(outcomes(2.0), outcomes(1.9)))
     assert verdict.passed
-    assert not check_rules(["perplexity(docs) <= 4"], {"docs": "logprob"}, [])
+    assert not check_rules(["perplexity(docs) <= 4"], {"docs": Qa.records}, [])
 
 
 @pytest.mark.parametrize(
-    ("rule", "asks", "said"),
+    ("rule", "task", "said"),
     [
-        ("accuracy(docs) > 0", "logprob", "needs correct"),
-        ("cross_entropy(docs) < 1", "logprob", "needs nll"),
-        ("perplexity(docs) < 9", "logits", "needs text_nll, tokens"),
-        ("rouge_l(docs) > 0", "complete", "needs rouge_l_recall"),
+        ("accuracy(docs) > 0", Qa, "needs correct"),
+        ("cross_entropy(docs) < 1", Qa, "needs nll"),
+        ("perplexity(docs) < 9", Digits, "needs text_nll, tokens"),
+        ("rouge_l(docs) > 0", Complete, "needs rouge_l_recall"),
     ],
 )
-def test_what_a_task_does_not_record_is_told_before_the_run(rule, asks, said):
-    (problem,) = check_rules([rule], {"docs": asks}, [])
+def test_what_a_task_does_not_record_is_told_before_the_run(rule, task, said):
+    (problem,) = check_rules([rule], {"docs": task.records}, [])
     assert said in problem.what
 
 

@@ -8,24 +8,24 @@ import numpy as np
 import pytest
 from workbench import bench, fit_settings
 
-from bequest.build.models.cakt import Cakt, _convolved, recent_places
-from bequest.build.models.dkt import Dkt
 from bequest.build.models.mlp import Mlp
-from bequest.build.models.sakt import Sakt
 from bequest.build.tasks.trace import Trace
 from bequest.build.trace_histories import Histories, padded
 from bequest.build.tracer import log_odds, summed_nll
 from bequest.core.errors import RequestError
 from bequest.core.find import find
 from bequest.lazy import functional, torch
+from bequest.methods.trace.cakt import CaktNetwork, _convolved, recent_places
+from bequest.methods.trace.dkt import DktNetwork
+from bequest.methods.trace.sakt import SaktNetwork
 from bequest.ops.ranking import area_under_curve
 
 NAMES = tuple("abcde")
 SPECS = {
-    "dkt": Dkt(width=6),
-    "sakt": Sakt(width=8, heads=2, blocks=2),
-    "cakt": Cakt(side=3, kept=3),
-    "next": Cakt(side=3, kept=3, frames="next", decay="positive"),
+    "dkt": DktNetwork(width=6),
+    "sakt": SaktNetwork(width=8, heads=2, blocks=2),
+    "cakt": CaktNetwork(side=3, kept=3),
+    "next": CaktNetwork(side=3, kept=3, frames="next", decay="positive"),
 }
 specs = pytest.mark.parametrize("name", SPECS)
 
@@ -170,21 +170,25 @@ def test_a_convolution_over_time_is_one_over_space_with_banded_weights(kept):
 
 
 def test_a_history_longer_than_sakt_reads_is_refused():
-    model = Sakt(width=8, heads=2).build((5,), "answers", NAMES)
+    model = SaktNetwork(width=8, heads=2).build((5,), "answers", NAMES)
     with pytest.raises(RequestError, match=r"write `longest: 5`"):
         log_odds(model, invented([9]))
 
 
 def test_settings_that_cannot_be():
-    assert Sakt(width=10, heads=4).check()
+    assert SaktNetwork(width=10, heads=4).check()
     with pytest.raises(RequestError, match=r"takes histories of answers"):
-        Cakt().build((1, 8, 8), "image", NAMES)
+        CaktNetwork().build((1, 8, 8), "image", NAMES)
 
 
 @pytest.mark.parametrize("name", ["dkt", "sakt", "cakt"])
 def test_training_learns_and_keeps_the_best_epoch(name, tmp_path):
     task = Trace(generated={"students": 120, "concepts": 4, "active": 2, "answers": 15}).load("t")
-    small = {"dkt": Dkt(width=12), "sakt": Sakt(width=16, heads=2), "cakt": Cakt(side=3)}[name]
+    small = {
+        "dkt": DktNetwork(width=12),
+        "sakt": SaktNetwork(width=16, heads=2),
+        "cakt": CaktNetwork(side=3),
+    }[name]
     torch.manual_seed(0)
     model = small.build(task.shape, task.kind, task.labels)
     work = bench(tmp_path, models={"student": model}, tasks=[task],
@@ -198,7 +202,7 @@ def test_training_learns_and_keeps_the_best_epoch(name, tmp_path):
 
 def test_a_network_of_another_method_is_refused(tmp_path):
     task = Trace(generated={"students": 40}).load("t")
-    model = Dkt(width=4).build(task.shape, task.kind, task.labels)
+    model = DktNetwork(width=4).build(task.shape, task.kind, task.labels)
     work = bench(tmp_path, models={"student": model}, tasks=[task])
     with pytest.raises(RequestError, match=r"use method `dkt`"):
         next(find("methods", "cakt")().transfer(work))
@@ -223,4 +227,4 @@ def test_area_under_curve_pools_students_and_halves_ties():
 
 def test_a_model_of_other_inputs_says_so_in_a_recipe():
     assert "answers" not in Mlp.takes
-    assert Dkt().kinds() == {"answers"}
+    assert DktNetwork().kinds() == {"answers"}

@@ -13,10 +13,10 @@ import numpy as np
 
 from bequest.benchmarks import _pykt
 from bequest.benchmarks._side_by_side import Unit, machine, one_thread, side_by_side
-from bequest.build.models.dkt import Dkt
 from bequest.build.trace_histories import Histories, padded
 from bequest.build.tracer import KIND, summed_nll
 from bequest.lazy import functional, torch
+from bequest.methods.trace.dkt import DktNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,13 +77,13 @@ def first_weights(concepts: int) -> dict[str, torch.Tensor]:
     """The weights that every way begins with, by their names here."""
     torch.manual_seed(0)
     names = tuple(map(str, range(concepts)))
-    module = Dkt(width=WIDTH, dropout=0.0).build((ANSWERS,), KIND, names).module
+    module = DktNetwork(width=WIDTH, dropout=0.0).build((ANSWERS,), KIND, names).module
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
 def by_bequest(weights: dict[str, torch.Tensor], histories: Histories) -> Losses:
     """A few steps as a fit takes them, the making of tensors included."""
-    tracer = Dkt(width=WIDTH, dropout=0.0).build((ANSWERS,), KIND, histories.names)
+    tracer = DktNetwork(width=WIDTH, dropout=0.0).build((ANSWERS,), KIND, histories.names)
     tracer.module.load_state_dict(weights)
 
     def loss() -> torch.Tensor:
@@ -96,7 +96,7 @@ def by_bequest(weights: dict[str, torch.Tensor], histories: Histories) -> Losses
 def by_one_hot(weights: dict[str, torch.Tensor], histories: Histories) -> Losses:
     """The plain form, with plain Adam as pyKT has it."""
     concepts, steps = len(histories.names), padded(histories)
-    tracer = Dkt(width=WIDTH, dropout=0.0).build((ANSWERS,), KIND, histories.names)
+    tracer = DktNetwork(width=WIDTH, dropout=0.0).build((ANSWERS,), KIND, histories.names)
     tracer.module.load_state_dict(weights)
     layers = tracer.layers
 

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from bequest.build.settings import OF_LABELS
 from bequest.core.errors import Problem, RequestError
 from bequest.core.find import Kind, find
 from bequest.core.parts import TaskSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bequest.build.classification import Classification
     from bequest.build.variants import Change
     from bequest.core.live import Split, SplitName, Task
@@ -25,6 +28,7 @@ KINDS = ("image", "features")
 class Derived(TaskSpec):
     """A task made from another one, which it names in `of`."""
 
+    records: ClassVar[Collection[str]] = OF_LABELS
     kind: ClassVar[str] = ""  # that of the other task, known when it is loaded
     inner: ClassVar[Mapping[str, Kind]] = {"of": "tasks"}
 

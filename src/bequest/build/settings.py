@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,11 +12,16 @@ from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.core.parts import TaskSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
+
+
+OF_LABELS = frozenset({"correct", "nll", "confidence", "predicted", "label", "group"})
 
 
 class SplitSettings(TaskSpec):
     """How samples are put on three sides; where the data brings a side, that one is taken."""
+
+    records: ClassVar[Collection[str]] = OF_LABELS
 
     validation: float = Field(
         0.1, ge=0, lt=1, description="Share of the samples for validation; 0 for no such split."

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
 from bequest.core.errors import Problem, RequestError
-from bequest.core.live import SplitName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,9 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bequest.build.settings import SplitSettings
+    from bequest.core.live import SplitName
 
 T = TypeVar("T")
-SIDES: tuple[SplitName, ...] = get_args(SplitName)
+SIDES: tuple[SplitName, ...] = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
 FIELD_SIDES = {"path": TRAIN, "validation_path": VALIDATION, "test_path": TEST}
 

@@ -1,7 +1,8 @@
 """Finding things by name, without a registry.
 
-A method's name is its file and its family the folder; the same for models and tasks. A user's own
-is `module:Name`, imported from the working folder or wherever Python finds it.
+A method's name is its file and its family the folder; the same for models and tasks. A network
+that only one method trains lives in that method's file: `use: dkt` is `DktNetwork` there. A user's
+own is `module:Name`, imported from the working folder or wherever Python finds it.
 """
 
 from __future__ import annotations
@@ -28,20 +29,23 @@ _ROOMS = {"models": "build/models", "tasks": "build/tasks", "methods": "methods"
 
 @dataclass(frozen=True)
 class Entry:
-    """A thing that can be named in a recipe: its module, family and one-line summary."""
+    """A thing that can be named in a recipe: its module, family, one-line summary and class."""
 
     name: str
     module: str
     family: str
     summary: str
+    found_as: str
 
 
 @cache
 def known(kind: Kind) -> Mapping[str, Entry]:
     """Everything built in of `kind`, by name; reads files, imports none of them."""
-    room = _HOUSE / _ROOMS[kind]
-    files = sorted(path for path in room.rglob("*.py") if not path.name.startswith("_"))
-    return MappingProxyType({path.stem: _entry(path, room) for path in files})
+    entries = {path.stem: _entry(path, kind) for path in _files(_ROOMS[kind])}
+    if kind == "models":
+        found = {path.stem: _entry(path, kind, "Network") for path in _files(_ROOMS["methods"])}
+        entries |= {name: entry for name, entry in found.items() if entry.summary}
+    return MappingProxyType(dict(sorted(entries.items())))
 
 
 def find(kind: Kind, name: str) -> Any:
@@ -56,7 +60,7 @@ def find(kind: Kind, name: str) -> Any:
     if entry is None:
         raise RequestError(unknown(kind, name))
     module = importlib.import_module(entry.module)
-    return getattr(module, class_name(name))
+    return getattr(module, entry.found_as)
 
 
 def unknown(kind: Kind, name: str) -> Problem:
@@ -73,15 +77,22 @@ def class_name(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def _entry(path: Path, room: Path) -> Entry:
+def _files(room: str) -> list[Path]:
+    return sorted(path for path in (_HOUSE / room).rglob("*.py") if not path.name.startswith("_"))
+
+
+def _entry(path: Path, kind: Kind, more: str = "") -> Entry:
+    """The entry of a file; `more` is what the class is called beyond the file's name."""
     inside = path.relative_to(_HOUSE).with_suffix("")
-    family = "" if path.parent == room else path.parent.name
-    return Entry(path.stem, ".".join(("bequest", *inside.parts)), family, _summary(path))
+    family = path.parent.name if path.parent != _HOUSE / _ROOMS[kind] and not more else ""
+    found_as = class_name(path.stem) + more
+    module = ".".join(("bequest", *inside.parts))
+    return Entry(path.stem, module, family, _summary(path, found_as), found_as)
 
 
-def _summary(path: Path) -> str:
+def _summary(path: Path, found_as: str) -> str:
     # A search takes a tenth of the time of parsing, and `list` reads every file there is.
-    head = rf'^class {class_name(path.stem)}\b[^:]*:\s+r?"""(.*?)(?:"""|$)'
+    head = rf'^class {found_as}\b[^:]*:\s+r?"""(.*?)(?:"""|$)'
     found = re.search(head, path.read_text(encoding="utf-8"), re.MULTILINE)
     return found[1].strip() if found else ""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bequest.core.outcomes import Outcomes
 
 Purpose = Literal["learn", "retain", "forget", "source", "target", "probe"]
-SplitName = Literal["train", "validation", "test"]
+SplitName = Literal["train", "validation", "test", "unlabelled"]
 
 PROTOCOLS: Mapping[str, str] = {
     "logits": "one unnormalised score per label for each input: [batch, labels]",
@@ -150,7 +150,9 @@ class Split:
 
 
 class Task(Protocol):
-    """Data in three splits, the question put to a model, and what is recorded of each answer.
+    """Data in splits, the question put to a model, and what is recorded of each answer.
+
+    A split `unlabelled` has no targets; the same samples may be the test split, with theirs.
 
     kind: what the inputs are: "image" [channels, height, width], "features" [width], "text" …
     shape: shape of one input.

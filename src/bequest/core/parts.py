@@ -74,10 +74,16 @@ class ModelSpec(Part):
 
 
 class TaskSpec(Part):
-    """Base of tasks; a task's name is its file in `build/tasks/`."""
+    """Base of tasks; a task's name is its file in `build/tasks/`.
+
+    asks: the protocol of the question; kind: what the inputs are.
+    records: columns that may be recorded of an answer, so that a gate rule can be checked before a
+        run; empty where that is not known.
+    """
 
     asks: ClassVar[str] = "logits"
     kind: ClassVar[str] = "features"
+    records: ClassVar[Collection[str]] = frozenset()
 
     purpose: Purpose = Field("learn", description="What the transfer is to do with this task.")
 

@@ -21,7 +21,7 @@ from bequest.measure.contrasts import METRICS, unknown_metric
 from bequest.measure.rows import GIVEN, MAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 Op = Literal[">=", "<=", ">", "<", "=="]
 OPS: tuple[Op, ...] = (">=", "<=", "==", ">", "<")
@@ -33,13 +33,6 @@ _ADDRESS = re.compile(r"[^\s<>=@()]+")
 _OPERATOR = re.compile(r"[<>=!~]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WORD = re.compile(r"\S+")
-_RECORDED = {
-    "logits": frozenset({"correct", "nll", "confidence", "predicted", "label", "group"}),
-    "logprob": frozenset(
-        {"text_nll", "tokens", "bytes", "probability", "exact", "rouge_l_recall", "rouge_l_f1"}
-    ),
-    "complete": frozenset({"characters", "words", "repetition", "contains"}),
-}
 
 
 @dataclass(frozen=True)
@@ -142,12 +135,13 @@ class _Scan:
 
 
 def check_rules(
-    rules: Sequence[str], tasks: Mapping[str, str], names: Sequence[str]
+    rules: Sequence[str], tasks: Mapping[str, Collection[str]], names: Sequence[str]
 ) -> list[Problem]:
     """Mistakes in the rules of a recipe, each with the field `("gate", i)`.
 
-    tasks: what each task asks; names: of all steps, models, roles and lines, and of those stages
-    that are known beforehand (others are addressed as `step.stage`).
+    tasks: the columns that each task may record, none where that is not known; names: of all
+    steps, models, roles and lines, and of those stages that are known beforehand (others are
+    addressed as `step.stage`).
     """
     found = []
     for i, text in enumerate(rules):
@@ -159,7 +153,9 @@ def check_rules(
     return found
 
 
-def problems_of(rule: Rule, tasks: Mapping[str, str], names: Sequence[str]) -> list[Problem]:
+def problems_of(
+    rule: Rule, tasks: Mapping[str, Collection[str]], names: Sequence[str]
+) -> list[Problem]:
     """Mistakes in one rule that can be seen before a run; see `check_rules`."""
     known = {*names, GIVEN, MAIN}
     places = [(rule.stage, known), (rule.against, {*known, BASELINE})]
@@ -192,19 +188,20 @@ def form_problems(rule: Rule) -> list[Problem]:
     return []
 
 
-def _task_problems(rule: Rule, tasks: Mapping[str, str]) -> list[Problem]:
+def _task_problems(rule: Rule, tasks: Mapping[str, Collection[str]]) -> list[Problem]:
     if rule.task is None:
         return []
     if rule.task not in tasks:
         return [_unknown("task", rule.task, tasks)]
-    metric, asks = METRICS.get(rule.metric), tasks[rule.task]
-    if metric is None or metric.kind == "sequence" or asks not in _RECORDED:
+    metric, recorded = METRICS.get(rule.metric), tasks[rule.task]
+    if metric is None or metric.kind == "sequence" or not recorded:
         return []
-    lacking = set(metric.needs) - _RECORDED[asks]
+    lacking = set(metric.needs) - set(recorded)
     if not lacking:
         return []
     what = f"{rule.metric} needs {', '.join(sorted(lacking))}"
-    return [Problem(f"{what}, which task `{rule.task}` (it asks {asks}) does not record")]
+    fix = f"it records {', '.join(sorted(recorded))}"
+    return [Problem(f"{what}, which task `{rule.task}` does not record", fix)]
 
 
 def _unknown(what: str, name: str, among: Iterable[str]) -> Problem:

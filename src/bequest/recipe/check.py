@@ -165,6 +165,7 @@ def _planned(checked: _Checked) -> PlannedStep | None:
         method=method.part,
         models=_references(site),
         tasks=site.tasks,
+        purposes=site.purposes,
         fit=checked.fit,
         line=site.step.line,
     )
@@ -205,7 +206,17 @@ def _resolved_step(checked: _Checked) -> dict[str, Any]:
         "name": site.step.name,
         "method": site.method.resolved,
         "models": models,
-        "tasks": list(site.tasks),
+        "tasks": _resolved_tasks(site),
         "fit": checked.fit.model_dump(mode="json"),
         "line": site.step.line,
+    }
+
+
+def _resolved_tasks(site: Site) -> list[str] | dict[str, list[str]]:
+    """The parts of the step's tasks, under purposes where the step says some."""
+    if not isinstance(site.step.tasks, dict):
+        return list(site.tasks)
+    return {
+        purpose: [part for name in names for part in site.around.parts(name)]
+        for purpose, names in site.step.tasks.items()
     }

@@ -12,6 +12,7 @@ from bequest.core.errors import dotted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from bequest.core.live import Purpose
     from bequest.core.parts import Method, ModelSpec, TaskSpec
     from bequest.recipe.schema import FitSettings
     from bequest.recipe.tree import Field
@@ -27,6 +28,7 @@ class PlannedStep:
     models: for every role of the method an input model ("teacher") or a result of an earlier step
         ("teach.student"); several where the role holds many.
     tasks: names of the step's tasks, in their order; parts, where an entry stands for several.
+    purposes: what each of them is there for in this step.
     fit: general defaults, the method's, the recipe's and the step's, merged in this order.
     """
 
@@ -35,8 +37,13 @@ class PlannedStep:
     method: Method
     models: Mapping[str, str | tuple[str, ...]]
     tasks: tuple[str, ...]
+    purposes: Mapping[str, Purpose]
     fit: FitSettings
     line: str
+
+    def with_purpose(self, purpose: Purpose) -> tuple[str, ...]:
+        """The step's tasks that are there for one purpose."""
+        return tuple(name for name in self.tasks if self.purposes[name] == purpose)
 
 
 @dataclass(frozen=True)

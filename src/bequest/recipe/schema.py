@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from bequest.core.live import Purpose
+
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 REFERENCE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)?$"
 
@@ -64,7 +66,11 @@ class Step(Closed):
         default_factory=dict,
         description="Role to input model, or to `step.role` of an earlier step.",
     )
-    tasks: list[Name] | None = Field(None, description="Tasks of this step; all when left out.")
+    tasks: list[Name] | dict[Purpose, list[Name]] | None = Field(
+        None,
+        description="Tasks of this step; all when left out. Lists under purposes, as in "
+        "`{forget: [a], retain: [b]}`, give them another purpose in this step than their own.",
+    )
     fit: dict[str, Any] = Field(default_factory=dict, description="Fit settings of this step.")
     line: Name = Field("main", description="The line of its rows: main, alone, joint, gold …")
 

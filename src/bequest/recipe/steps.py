@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.core.find import find, known
@@ -14,6 +14,7 @@ from bequest.recipe.messages import choices
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from bequest.core.live import Purpose
     from bequest.core.parts import Method, ModelSpec, Role, TaskSpec
     from bequest.recipe.draft import Draft
     from bequest.recipe.parts import Found
@@ -54,6 +55,14 @@ class Surroundings:
         return {part: name for name in self.tasks for part in self.parts(name)}
 
 
+class Written(NamedTuple):
+    """An entry of tasks as a step names it: its purpose in this step if one is said, and where."""
+
+    name: str
+    purpose: Purpose | None
+    at: Field
+
+
 @dataclass(frozen=True)
 class Site:
     """A step, where it stands in the recipe (`()` for the only method) and its method."""
@@ -69,10 +78,33 @@ class Site:
         return self.method.base.roles if self.method.base else {}
 
     @property
+    def written(self) -> list[Written]:
+        """The entries of tasks that the step names, or all there are."""
+        tasks, at = self.step.tasks, (*self.at, "tasks")
+        if isinstance(tasks, dict):
+            return [
+                Written(name, purpose, (*at, purpose, number))
+                for purpose, names in tasks.items()
+                for number, name in enumerate(names)
+            ]
+        named = self.around.tasks if tasks is None else tasks
+        return [Written(name, None, (*at, number)) for number, name in enumerate(named)]
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the step's tasks; an entry that stands for several means all of them."""
-        written = self.around.tasks if self.step.tasks is None else self.step.tasks
-        return tuple(part for name in written for part in self.around.parts(name))
+        return tuple(part for one in self.written for part in self.around.parts(one.name))
+
+    @property
+    def purposes(self) -> dict[str, Purpose]:
+        """What each of the step's tasks is there for, as far as they are without mistakes."""
+        specs = self.specs
+        return {
+            part: one.purpose or specs[part].purpose
+            for one in self.written
+            for part in self.around.parts(one.name)
+            if part in specs
+        }
 
     @property
     def specs(self) -> dict[str, TaskSpec]:
@@ -118,15 +150,18 @@ def check_step(site: Site) -> list[Problem]:
 def _tasks(site: Site) -> Iterator[Problem]:
     known = dict.fromkeys([*site.around.tasks, *site.around.entries])
     said: dict[str, str] = {}
-    for number, name in enumerate(site.step.tasks or ()):
-        at = (*site.at, "tasks", number)
+    for name, _, at in site.written if site.step.tasks is not None else ():
         if name not in known:
             meant = did_you_mean(name, known)
             yield Problem(f"unknown task `{name}`", f"known are {choices(known)}", at, meant)
         for part in site.around.parts(name):
-            if said.setdefault(part, name) != name:
+            if said.get(part, name) != name:
                 what = f"task `{part}` is there twice: by `{said[part]}` and by `{name}`"
                 yield Problem(what, "keep one", at)
+            elif part in said and isinstance(site.step.tasks, dict):
+                what = f"task `{part}` is there for two purposes"
+                yield Problem(what, "a step has one for each of its tasks", at)
+            said[part] = name
 
 
 def _unknown_roles(site: Site) -> Iterator[Problem]:
@@ -194,8 +229,8 @@ def _no_such_result(
 
 def _learnt(site: Site) -> dict[str, TaskSpec]:
     """The step's tasks that its method learns from, as far as they are without mistakes."""
-    purposes = site.method.base.requires.purposes if site.method.base else ()
-    return {name: spec for name, spec in site.specs.items() if spec.purpose in purposes}
+    wanted, purposes = site.method.base.requires.purposes if site.method.base else (), site.purposes
+    return {name: spec for name, spec in site.specs.items() if purposes[name] in wanted}
 
 
 def _learnt_entries(site: Site) -> dict[str, TaskSpec]:
@@ -207,11 +242,12 @@ def _purposes(site: Site) -> Iterator[Problem]:
     if site.method.base is None or len(site.specs) < len(set(site.tasks)):
         return
     requires = site.method.base.requires
-    there: Counter[str] = Counter(spec.purpose for spec in _learnt(site).values())
+    there: Counter[str] = Counter(site.purposes.values())
     for purpose in requires.purposes:
         if not there[purpose]:
             what = f"method `{site.method.use}` needs a task with the purpose `{purpose}`"
-            fix = f"set `purpose: {purpose}` on one of {choices(site.tasks)}"
+            fix = f"set `purpose: {purpose}` on one of {choices(site.tasks)}, or name it in this "
+            fix += f"step as `tasks: {{{purpose}: […]}}`"
             yield Problem(what, fix, (*site.at, "tasks"))
     first = next(iter(requires.purposes), "")
     if 0 < there[first] < requires.least_tasks:

@@ -96,8 +96,7 @@ class _Known:
 
     def _learned(self, step: PlannedStep, stage: str) -> Heads:
         """What a step with one head per task has learned at a stage, or at its last."""
-        entries = self.plan.entries
-        tasks = [name for name in step.tasks if self.plan.tasks[entries[name]].purpose == "learn"]
+        tasks = step.with_purpose("learn")
         ends = [i for i, name in enumerate(tasks) if stage in _stages_of(name)]
         if stage and not ends:
             return None

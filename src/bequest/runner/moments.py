@@ -23,11 +23,7 @@ def moments_problems(draft: Draft, plan: Plan, tasks: Mapping[str, Task]) -> Ite
         if not isinstance(step.method, SuccessiveMethod) or not step.method.checkpoints:
             continue
         last, fit = step.method.checkpoints[-1], step.fit
-        sizes = {
-            name: len(tasks[name].splits["train"])
-            for name in step.tasks
-            if tasks[name].purpose == "learn"
-        }
+        sizes = {name: len(tasks[name].splits["train"]) for name in step.with_purpose("learn")}
         shortest = min(sizes, key=sizes.__getitem__)
         steps = fit.steps or fit.epochs * -(-sizes[shortest] // fit.batch_size)
         if last > steps:

@@ -123,9 +123,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def _gate_problems(plan: Plan) -> list[Problem]:
-    asks = {part: plan.tasks[name].asks for part, name in plan.entries.items()}
+    recorded = {part: plan.tasks[name].records for part, name in plan.entries.items()}
     stages = {step.name for step in plan.steps} | {step.line for step in plan.steps}
-    return check_rules(plan.gate, asks, [*stages, *plan.models])
+    return check_rules(plan.gate, recorded, [*stages, *plan.models])
 
 
 def _look(prepared: Prepared, name: str, facts: dict[str, Facts]) -> None:
@@ -170,8 +170,8 @@ def _splits(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
     for step in plan.steps:
         if not step.method.requires.validation:
             continue
-        for name in step.tasks:
-            if tasks[name].purpose == "learn" and "validation" not in tasks[name].splits:
+        for name in step.with_purpose("learn"):
+            if "validation" not in tasks[name].splits:
                 what = f"`{step.method_name}` needs validation data, but the task has none"
                 fix = "give it a share with `validation: 0.1`"
                 yield Problem(what, fix, ("tasks", plan.entries[name]))

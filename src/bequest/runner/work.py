@@ -139,6 +139,7 @@ class Work:
         return Bench(
             models=models,
             tasks=[self._tasks[name] for name in step.tasks],
+            purposes=step.purposes,
             fresh=lambda role: self._roster.fresh(_origin(filled, role)),
             journal=journal,
             settings=step.fit,
@@ -218,8 +219,7 @@ def planned_steps(step: PlannedStep, tasks: Mapping[str, Task]) -> int:
     """Optimiser steps of one fit over the tasks a step learns; a method may fit several times."""
     if step.fit.steps:
         return step.fit.steps
-    learnt = [tasks[name] for name in step.tasks if tasks[name].purpose == "learn"]
-    samples = sum(len(task.splits["train"]) for task in learnt)
+    samples = sum(len(tasks[name].splits["train"]) for name in step.with_purpose("learn"))
     return step.fit.epochs * -(-samples // step.fit.batch_size)
 
 

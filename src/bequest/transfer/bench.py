@@ -17,23 +17,34 @@ from bequest.transfer.streams import Live, Rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bequest.core.live import Model, Purpose, Ragged, Task
+    from bequest.core.live import Model, Purpose, Ragged, SplitName, Task
     from bequest.recipe.schema import FitSettings
     from bequest.store.journal import Journal
     from bequest.transfer.fit import Hook, Loss, Notice, Progress
     from bequest.transfer.streams import Stream
 
 T = TypeVar("T")
+_OWN: Mapping[str, Purpose] = {}
 
 
 class TaskView:
     """A task as methods see it: what to learn from and what to choose by, never the test split."""
 
-    def __init__(self, task: Task, device: torch.device) -> None:
+    def __init__(self, task: Task, device: torch.device, purpose: Purpose | None = None) -> None:
         self._task = task
-        self.name, self.purpose, self.labels = task.name, task.purpose, task.labels
+        self.name, self.labels = task.name, task.labels
+        self.purpose: Purpose = purpose or task.purpose
         self.train = Rows(task.splits["train"], device, f"{task.fingerprint}:train")
         self._device = device
+
+    @property
+    def unlabelled(self) -> Rows:
+        """Samples without targets, to learn from beside the labelled ones.
+
+        Raises:
+            RequestError: the task has no such samples.
+        """
+        return self._side("unlabelled", "use a task with few labels, such as `use: few_labels`")
 
     @property
     def validation(self) -> Rows:
@@ -42,17 +53,20 @@ class TaskView:
         Raises:
             RequestError: the task has no validation split.
         """
-        if "validation" not in self._task.splits:
-            fix = "give it a share with `validation: 0.1`"
-            raise RequestError(Problem(f"task `{self.name}` has no validation split", fix))
-        split = self._task.splits["validation"]
-        return Rows(split, self._device, f"{self._task.fingerprint}:validation")
+        return self._side("validation", "give it a share with `validation: 0.1`")
+
+    def _side(self, side: SplitName, fix: str) -> Rows:
+        if side not in self._task.splits:
+            raise RequestError(Problem(f"task `{self.name}` has no {side} split", fix))
+        split = self._task.splits[side]
+        return Rows(split, self._device, f"{self._task.fingerprint}:{side}")
 
 
 class Bench:
     """What one step works with under one seed.
 
     seed: the run's seed; settings: the fit settings of the step; device: where models live.
+    purposes: what tasks are there for in this step, where it is not their own purpose.
     progress, notice: told how far a fit is, and about ten times in a fit what `health` found.
     """
 
@@ -66,12 +80,13 @@ class Bench:
         settings: FitSettings,
         seed: int,
         device: torch.device,
+        purposes: Mapping[str, Purpose] = _OWN,
         progress: Progress = lambda step, steps, values: None,
         notice: Notice = lambda step, found: None,
     ) -> None:
         self.seed, self.settings, self.device = seed, settings, device
         self._models = models
-        self._tasks = [TaskView(task, device) for task in tasks]
+        self._tasks = [TaskView(task, device, purposes.get(task.name)) for task in tasks]
         self._fresh = fresh
         self._journal = journal
         self._progress, self._notice = progress, notice

@@ -12,6 +12,8 @@ from bequest.core.errors import Problem, RequestError
 from bequest.core.parts import TaskSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bequest.build.prompts import Prompts
 
 
@@ -22,6 +24,9 @@ class Complete(TaskSpec):
     """
 
     asks: ClassVar[str] = "complete"
+    records: ClassVar[Collection[str]] = frozenset(
+        {"characters", "words", "repetition", "contains"}
+    )
     kind: ClassVar[str] = "text"
 
     purpose: Literal["probe"] = Field("probe", description="Nothing can be learned from prompts.")

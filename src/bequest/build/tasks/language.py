@@ -10,6 +10,8 @@ from bequest.build.finding import path_problems
 from bequest.build.settings import SplitSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bequest.build.running_text import RunningText
     from bequest.core.errors import Problem
 
@@ -22,6 +24,7 @@ class Language(SplitSettings):
     """
 
     asks: ClassVar[str] = "logprob"
+    records: ClassVar[Collection[str]] = frozenset({"text_nll", "tokens", "bytes"})
     kind: ClassVar[str] = "text"
 
     path: str = Field(

@@ -12,6 +12,8 @@ from bequest.build.settings import SplitSettings
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bequest.build.questions import Questions
 
 
@@ -22,6 +24,9 @@ class Qa(SplitSettings):
     """
 
     asks: ClassVar[str] = "logprob"
+    records: ClassVar[Collection[str]] = frozenset(
+        {"text_nll", "tokens", "bytes", "probability", "exact", "rouge_l_recall", "rouge_l_f1"}
+    )
     kind: ClassVar[str] = "text"
 
     path: str = Field(

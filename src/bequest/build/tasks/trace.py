@@ -11,6 +11,8 @@ from bequest.build.settings import SplitSettings
 from bequest.core.errors import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bequest.build.tracing import Tracing
 
 
@@ -36,6 +38,9 @@ class Trace(SplitSettings):
     """
 
     asks: ClassVar[str] = "trace"
+    records: ClassVar[Collection[str]] = frozenset(
+        {"log_odds", "right", "correct", "nll", "confidence", "known"}
+    )
     kind: ClassVar[str] = "answers"
 
     path: str | None = Field(

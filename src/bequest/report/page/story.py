@@ -27,6 +27,7 @@ class StepTold:
     """A step of the recipe as it went.
 
     changes: the input model that learns; row: index of the step's last row.
+    tasks: the purpose that the step gives each of its tasks; "" for the task's own.
     helpers: references such as `teach.student`, by the role they help in.
     smaller: how many times smaller the learning model is than its largest helper; 1 if it isn't.
     """
@@ -35,7 +36,7 @@ class StepTold:
     method: str
     changes: str
     row: int
-    tasks: tuple[str, ...]
+    tasks: Mapping[str, str]
     helpers: Mapping[str, str] = field(default_factory=dict)
     smaller: float = 1.0
 
@@ -84,10 +85,18 @@ def _step(
         method=str(step["method"].get("use", "")),
         changes=changes,
         row=row,
-        tasks=tuple(step.get("tasks") or matrix.tasks),
+        tasks=_tasks_of(step, matrix.tasks),
         helpers=helpers,
         smaller=max(sizes) / own if own and sizes else 1.0,
     )
+
+
+def _tasks_of(step: Mapping[str, Any], everything: Sequence[str]) -> dict[str, str]:
+    """The step's tasks, each with the purpose that the step gives it; "" for the task's own."""
+    tasks = step.get("tasks") or everything
+    if isinstance(tasks, dict):
+        return {task: purpose for purpose, names in tasks.items() for task in names}
+    return dict.fromkeys(tasks, "")
 
 
 def _origin(reference: str, models: Mapping[str, Mapping[str, Any]]) -> str:
@@ -127,8 +136,8 @@ def _does(source: Source, step: StepTold) -> str:
     """`learns a and b, forgets c`."""
     about = source.record.get("tasks", {})
     verbs: dict[str, list[str]] = {}
-    for task in step.tasks:
-        verb = _VERBS.get(about.get(task, {}).get("purpose", "learn"), "learns")
+    for task, purpose in step.tasks.items():
+        verb = _VERBS.get(purpose or about.get(task, {}).get("purpose", "learn"), "learns")
         verbs.setdefault(verb, []).append(task)
     own = {row.learned for row in source.matrix.rows if row.step == step.name}
     order = " one after the other" if len(own - {None}) > 1 else ""

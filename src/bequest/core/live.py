@@ -24,6 +24,7 @@ SplitName = Literal["train", "validation", "test", "unlabelled"]
 PROTOCOLS: Mapping[str, str] = {
     "logits": "one unnormalised score per label for each input: [batch, labels]",
     "embed": "one vector for each input: [batch, width]",
+    "project": "one vector for each input in a space that `classify` maps to logits",
     "complete": "text continued from each prompt",
     "logprob": "log-probability of each token of a text given what stands before it: `Ragged`",
     "segment": "one score per label and pixel: [batch, labels, height, width]",

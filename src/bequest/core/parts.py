@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bequest.core.errors import Problem
     from bequest.core.live import Model, Task
     from bequest.core.stage import Stage
-    from bequest.transfer.bench import Bench
+    from bequest.transfer.bench import Bench, TaskView
 
 
 class Part(BaseModel):
@@ -149,6 +149,8 @@ class Method(Part):
     roles: the models it works on, by role.
     fit_defaults: fit settings that differ from the general ones, as a recipe would write them.
     requires: what it needs of its surroundings.
+    final_terms: terms of its loss whose value at the end of training says something by itself; kept
+        beside the matrix as the cost of the name before each.
     status: "faithful", or "reconstruction" where no claim of accuracy is made.
     source: the publication.
     """
@@ -156,8 +158,19 @@ class Method(Part):
     roles: ClassVar[Mapping[str, Role]] = {"student": Role("the model that learns", learns=True)}
     fit_defaults: ClassVar[Mapping[str, Any]] = {}
     requires: ClassVar[Requires] = Requires()
+    final_terms: ClassVar[Mapping[str, str]] = {}
     status: ClassVar[str] = "faithful"
     source: ClassVar[str] = ""
+
+    def check_data(
+        self, models: Mapping[str, Sequence[ModelSpec]], tasks: Sequence[TaskView]
+    ) -> list[Problem]:
+        """Mistakes that show once the data are there, found before anything runs or is written.
+
+        models: the input models behind each role; tasks: those of the step. The field of a problem
+        is a place in the recipe, such as `("tasks", task.name)`.
+        """
+        return []
 
     def transfer(self, bench: Bench) -> Iterator[Stage]:
         """Turn the models and tasks on the bench into stages.

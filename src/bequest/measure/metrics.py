@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BINS = 15
+_KTF = "Yao et al. 2025, Noise May Contain Transferable Knowledge, arXiv 2502.13573"
 
 
 @mean_metric(unit="share", better="higher", source="", needs=("correct",))
@@ -79,6 +80,10 @@ def _cost(name: str, unit: str, definition: str, formula: str) -> Metric:
     return Metric(name, unit, "lower", definition, "", "cost", bounds=bounds, formula=formula)
 
 
+def _found(name: str, unit: str, definition: str, formula: str) -> Metric:
+    return Metric(name, unit, "lower", definition, _KTF, "cost", (), (0.0, inf), formula=formula)
+
+
 SCORES = (
     *TRACE_SCORES,
     accuracy,
@@ -92,5 +97,21 @@ COSTS = (
     _cost("bytes", "bytes", "Bytes of the model's weights.", "Σ_tensors numbers · bytes of each"),
     _cost("seconds", "s", "Time spent on the stage.", "Σ_fits seconds"),
     _cost("peak_memory", "bytes", "Most memory in use during the stage.", "max_fits bytes in use"),
+)
+# What a method found on its way, and says something about what it learned from.
+FOUND = (
+    _found(
+        "source_loss",
+        "nats",
+        "Cross-entropy on the source at the end: low for a discriminative source.",
+        "1/n · Σᵢ −ln p(yᵢ | sᵢ)",
+    ),
+    _found(
+        "domain_discrepancy",
+        "squared distance",
+        "Distance of source and target in their shared space at the end: low for a transferable "
+        "source, and for one without any classes.",
+        "1/(C+1) · (‖s̄ − t̄‖² + Σ_c ‖s̄_c − t̄_c‖²)",
+    ),
 )
 VARYING = frozenset({"seconds", "peak_memory"})  # differ between runs of the same recipe

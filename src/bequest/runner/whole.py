@@ -206,9 +206,9 @@ def _work(prepared: Prepared, folder: RunFolder, progress: Progress, log: Log) -
     if folder.processes.first:
         parquet.write(matrix.cells, folder.outcomes)
         write_curves(rows, folder.curves)
-        write_transcripts(matrix, prepared.tasks, folder.transcripts)
+        write_transcripts(matrix, prepared.asked, folder.transcripts)
         write_json(folder.metrics_json, matrix.to_json())
-        write_json(folder.path / EXHIBITS, exhibits(matrix, prepared.tasks))
+        write_json(folder.path / EXHIBITS, exhibits(matrix, prepared.asked))
     return matrix
 
 

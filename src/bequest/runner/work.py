@@ -46,7 +46,8 @@ class Work:
     def __init__(
         self, prepared: Prepared, folder: RunFolder, seed: int, progress: Progress, log: Log
     ) -> None:
-        self._tasks, self._device = prepared.tasks, prepared.device
+        self._tasks, self._asked = prepared.tasks, prepared.asked
+        self._device = prepared.device
         self._steps = prepared.plan.steps
         self._folder, self._seed = folder, seed
         self._progress, self._log = progress, log
@@ -89,7 +90,7 @@ class Work:
         for name, held in self._roster.given().items():
             stage = Stage(name, held.model, of=name, line=GIVEN)
             place: dict[str, Any] = {"step": GIVEN, "of": name, "after": None, "curves": []}
-            yield _about(stage) | place | score_stage(stage, self._tasks, journal)
+            yield _about(stage) | place | score_stage(stage, self._asked, journal)
 
     def _step(self, step: PlannedStep, journal: Journal) -> Iterator[dict[str, Any]]:
         filled = self._roster.fill(step)
@@ -101,14 +102,14 @@ class Work:
             fits = [] if _is_moment(stage) else bench.fits[counted:]
             counted += len(fits)
             place: dict[str, Any] = {"step": step.name, **before.take(stage)}
-            scored = score_stage(stage, self._tasks, within if _is_moment(stage) else journal)
+            scored = score_stage(stage, self._asked, within if _is_moment(stage) else journal)
             self._keep_packs(step, stage)
             yield {
                 **_about(_on_line(stage, step.line)),
                 **place,
                 **scored,
                 "curves": [fit.curves for fit in fits],
-                "costs": {**_spent(fits), **scored["costs"]},
+                "costs": {**_spent(fits), **_ended(step.method, fits), **scored["costs"]},
             }
         self._roster.deliver(step, filled)
 
@@ -213,6 +214,14 @@ def _spent(fits: Sequence[Fitted]) -> dict[str, float]:
         "seconds": sum(fit.cost["seconds"] for fit in fits),
         "peak_memory": max((fit.cost["peak_memory"] for fit in fits), default=0.0),
     }
+
+
+def _ended(method: Method, fits: Sequence[Fitted]) -> dict[str, float]:
+    """What the terms that a method wants to be kept came to: at the last point of its last fit."""
+    if not fits:
+        return {}
+    last = {point["term"]: point["value"] for point in fits[-1].curves}
+    return {name: last[term] for name, term in method.final_terms.items()}
 
 
 def planned_steps(step: PlannedStep, tasks: Mapping[str, Task]) -> int:

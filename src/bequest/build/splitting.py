@@ -186,7 +186,7 @@ def _by_group(pool: Pool, wanted: dict[int, float], seed: int) -> NDArray[np.int
 
 
 def draw_keys(ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
-    """A pseudo-random number per id, other ones for another seed (SplitMix64; Steele et al. 2014)."""
+    """A pseudo-random number per id and seed (SplitMix64; Steele, Lea and Flood 2014)."""
     start = (seed + 1) * 0x9E3779B97F4A7C15 % 2**64
     state = ids.astype(np.uint64) + np.uint64(start)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

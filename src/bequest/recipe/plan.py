@@ -72,7 +72,8 @@ class Plan:
 
     def origins(self, references: str | tuple[str, ...]) -> tuple[str, ...]:
         """The input models that references such as `teach.student` go back to."""
-        steps, found = {step.name: step for step in self.steps}, []
+        steps = {step.name: step for step in self.steps}
+        found: list[str] = []
         for reference in (references,) if isinstance(references, str) else references:
             name, dot, role = reference.partition(".")
             found += self.origins(steps[name].models[role]) if dot else [reference]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from bequest.build.settings import OF_LABELS
 from bequest.core.live import Purpose  # noqa: TC001 — pydantic reads it
 from bequest.core.parts import TaskSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -24,6 +27,8 @@ class ClassNoise(TaskSpec):
     Only `gaussian` has a structure of classes. `uniform` is drawn from -10 to 10 and `laplace` with
     scale 1, the same for every class.
     """
+
+    records: ClassVar[Collection[str]] = OF_LABELS
 
     purpose: Purpose = Field("source", description="What the transfer is to do with this task.")
     classes: int = Field(ge=2, le=10_000, description="How many classes, called 0, 1, 2 …")

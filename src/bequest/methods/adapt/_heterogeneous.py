@@ -1,4 +1,4 @@
-"""What methods share that adapt across kinds of inputs: networks, full batches, what data they need.
+"""What methods share that adapt across kinds of inputs: networks, full batches, checks of data.
 
 A target of few labels and many samples without learns beside a source whose rows are of another
 dimension and mean other things. No sample of one belongs to one of the other; only the number of
@@ -164,7 +164,8 @@ def _pair_problems(source: TaskView, target: TaskView) -> Iterator[Problem]:
         what = f"the source has {theirs} classes, the target `{target.name}` {ours}"
         fix = "they must have equally many; which they are, and their names, does not matter"
         yield Problem(what, fix, ("tasks", source.name))
-    occurring = set((source.train.targets if source.train.targets is not None else []).tolist())
+    targets = source.train.split.targets
+    occurring = set() if targets is None else set(targets.tolist())
     empty = [label for place, label in enumerate(source.labels) if place not in occurring]
     if empty:
         names = ", ".join(f"`{label}`" for label in empty[:10])

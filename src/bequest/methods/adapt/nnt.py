@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from bequest.core.parts import Method, Requires, Role
+from bequest.core.parts import Method, Requires
 from bequest.core.stage import Stage
 from bequest.lazy import functional
 from bequest.methods.adapt._heterogeneous import PENALTY, ProjectingNetwork, squared_weights

@@ -104,7 +104,8 @@ class Stn(Method):
 
     def transfer(self, bench: Bench) -> Iterator[Stage]:
         """One stage: the classifier of the target after training."""
-        student, source = bench.model("student"), bench.task("source").train
+        student: Any = bench.model("student")
+        source = bench.task("source").train
         width = student.project(bench.task("target").train.all().inputs).shape[1]
         inputs = prod(source.split.inputs.shape[1:])
         widths = [inputs, (inputs + width) // 2, width]

@@ -95,10 +95,8 @@ def _number(correct: NDArray[Any]) -> NDArray[np.float32]:
 
 
 CONTRASTS = (gain, positive_flips, negative_flips, agreement)
-STUDIED = (
-    gain_entropy,
-    improvement_ratio,
-)  # contrasts computed where a rule or a person asks for them
+# Contrasts computed where a rule or a person asks for them.
+STUDIED = (gain_entropy, improvement_ratio)
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         known.name: known

@@ -15,12 +15,16 @@ MODELS = {
     "dkt": {"use": "dkt", "width": 6},  # own networks of methods, in a small size
     "sakt": {"use": "sakt", "width": 6, "heads": 2},
     "cakt": {"use": "cakt", "side": 2, "kept": 2},
+    "shda_ktf": {"use": "shda_ktf", "width": 4},  # as wide as the toys that are its source
+    "stn": {"use": "stn", "width": 4},
+    "nnt": {"use": "nnt", "width": 4},
 }
 TASKS = {
     "logits": "toys:Cloud",
     "logprob": "toys:Sayings",
     "embed": "toys:Retrieve",
     "trace": "toys:Pupils",
+    "project": "toys:Cloud",
 }
 
 
@@ -44,7 +48,8 @@ def recipe_for(name: str) -> dict:
     first = f"{next(iter(method.requires.purposes))}_task"
     for number in range(2, method.requires.least_tasks + 1):
         tasks[f"{first}_{number}"] = {**tasks[first], "shift": float(number)}
-    fit = {**FIT, "optimizer": {"use": method.requires.optimizer or "adamw", "lr": 0.01}}
+    steps = {"steps": 6} if "steps" in method.fit_defaults else {}  # few, where it has many
+    fit = {**FIT, **steps, "optimizer": {"use": method.requires.optimizer or "adamw", "lr": 0.01}}
     return {
         "models": models,
         "tasks": tasks,

@@ -7,7 +7,7 @@ test inputs. An embedder upgrade: old and new model, a gallery on disk, three re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -46,6 +46,7 @@ class Cloud(TaskSpec):
             "validation": _split(rng, 16, offset, first=200),
             "test": _split(rng, 48, offset, first=300),
         }
+        splits["unlabelled"] = replace(splits["test"], targets=None)
         labels = ("a", "b")
         digest = fingerprint(labels, splits, {"shift": self.shift})
         return Classification(name, self.purpose, "features", (4,), labels, splits, digest)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bequest.build.tasks.class_noise import ClassNoise
+from bequest.build.tasks.csv import Csv
 from bequest.build.tasks.few_labels import FewLabels
 from bequest.build.tasks.gradients import Gradients
 from bequest.build.tasks.part import Part
@@ -137,3 +138,27 @@ def test_a_direction_between_two_bins_counts_half_for_each():
     slope = np.add.outer(np.arange(8.0), np.arange(8.0)).astype(np.float32)[None, None]
     found = gradient_histograms(slope, 8, 4)[0]
     np.testing.assert_allclose(found, 64 * 2**0.5 * np.array([0.5, 0.5, 0, 0]), rtol=1e-5)
+
+
+def table(path, lines):
+    path.write_text("\n".join(["a,b,label", *lines]) + "\n")
+    return {"path": str(path), "validation": 0, "test": 0.5}
+
+
+def test_rows_without_a_label_are_kept_where_that_is_asked(tmp_path):
+    known = [f"{row},{row % 3},{'xy'[row % 2]}" for row in range(8)]
+    hidden = [f"{row},1," for row in range(100, 140)]
+    fields = table(tmp_path / "t.csv", [*known, *hidden, hidden[0], "0,0,"])
+    task = Csv(**fields, unlabelled=True).load("t")
+    without = task.splits["unlabelled"]
+    assert without.targets is None
+    assert len(without) == 40  # neither the repeated row nor the one whose label is known
+    learned = np.concatenate([without.inputs, task.splits["train"].inputs])
+    np.testing.assert_allclose(learned.mean(axis=0), 0, atol=1e-5)
+    assert set(Csv(**fields).load("t").splits) == {"train", "test"}
+
+
+def test_a_table_that_is_labelled_throughout_has_no_such_rows(tmp_path):
+    lines = [f"{row},{row % 3},{'xy'[row % 2]}" for row in range(8)]
+    with pytest.raises(RequestError, match="every row has a label"):
+        Csv(**table(tmp_path / "t.csv", lines), unlabelled=True).load("t")

@@ -67,10 +67,6 @@ class ColumnSettings(FeatureSettings):
     features: tuple[str, ...] | None = Field(
         None, min_length=1, description="Columns given to the model; all others when left out."
     )
-    unlabelled: bool = Field(
-        False,
-        description="Whether rows without a label are kept, for methods that learn from them too.",
-    )
 
     def column_problems(self, columns: Sequence[str]) -> list[Problem]:
         """Settings that name columns which the table, having `columns`, doesn't have."""
@@ -116,6 +112,11 @@ class SideFiles(SplitSettings):
 
 class TableFiles(ColumnSettings, SideFiles):
     """A table in one file, or in one file per side."""
+
+    unlabelled: bool = Field(
+        False,
+        description="Whether rows without a label are kept, for methods that learn from them too.",
+    )
 
     def header(self, path: str) -> list[str]:
         """Names of the columns of a file, without reading it whole.

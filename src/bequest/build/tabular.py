@@ -50,12 +50,17 @@ class Columns:
 
 
 def table_task(
-    settings: ColumnSettings, name: str, tables: Mapping[int, Any], notes: Sequence[str] = ()
+    settings: ColumnSettings,
+    name: str,
+    tables: Mapping[int, Any],
+    notes: Sequence[str] = (),
+    *,
+    unlabelled: bool = False,
 ) -> Classification:
     """The task of one pyarrow table per side (a position in `splitting.SIDES`).
 
     Missing numbers get the training median of their column. Columns of words become one column
-    per word that occurs in training.
+    per word that occurs in training. unlabelled: whether rows without a label are kept.
 
     Raises:
         RequestError: a column is missing or can't be used, or a side would be empty.
@@ -66,7 +71,7 @@ def table_task(
         raise RequestError(problems)
     known = pc.is_valid(table[settings.label]).to_numpy()
     count, left = int(known.sum()), []
-    if settings.unlabelled:  # behind all others, so that the pool is what stands before them
+    if unlabelled:  # behind all others, so that the pool is what stands before them
         table = pa.concat_tables([table.filter(pa.array(rows)) for rows in (known, ~known)])
     elif count < len(known):
         left = [f"{len(known) - count} samples without a label were left out"]
@@ -80,7 +85,7 @@ def table_task(
     def prepare(sides: Sides) -> Prepared:
         return _prepared(columns, sides, settings.standardize)
 
-    more = ids[count:] if settings.unlabelled else None
+    more = ids[count:] if unlabelled else None
     return assemble(settings, name, "features", labels, pool, prepare, notes, unlabelled=more)
 
 

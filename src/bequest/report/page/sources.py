@@ -20,6 +20,7 @@ _LOSSES = {
     "source_loss": "source loss: low is discriminative",
     "domain_discrepancy": "domain discrepancy: low is transferable",
 }
+_CLOSE, _LINE = 60.0, 13.0  # points that are nearer would have their names on each other
 _NOTE = (
     "Accuracy on {task} beyond that of {alone}, which had no source, beside what is left of both "
     "losses when training ends (means over seeds). A useful source is low in both. The discrepancy "
@@ -85,28 +86,39 @@ def _of_task(matrix: Matrix, task: str, alone: int, rows: Sequence[int]) -> Html
 
 
 def _chart(used: Sequence[Used], loss: str, name: str) -> Html:
-    across = domain([one.losses[loss] for one in used], 0.2)
+    across = domain([one.losses[loss] for one in used], 0.3)
     up = domain([0.0, *(end for one in used for end in (one.gain.low, one.gain.high))])
-    frame = Frame.around((max(across[0], 0.0), across[1]), up, size=(430.0, 270.0))
+    frame = Frame.around(across, up, size=(430.0, 270.0))
     zero = frame.y(0.0)
     label = f"gain in accuracy by {name}: " + "; ".join(
         f"{one.stage} {number(one.losses[loss])}, {told(one.gain, sign=True)}" for one in used
     )
     picture = svg(frame.width, frame.height, label, *frame.axes(name),
                   line(42, zero, frame.x.end, zero, "mark"),
-                  *(_point(frame, one, loss) for one in used))  # fmt: skip
+                  *_points(frame, used, loss))  # fmt: skip
     return tag("figure", tag("figcaption", tag("b", "gain in accuracy")), picture)
 
 
-def _point(frame: Frame, one: Used, loss: str) -> Html:
-    x, y = frame.x(one.losses[loss]), frame.y(one.gain.value)
-    right = x > (frame.x.start + frame.x.end) / 2
+def _points(frame: Frame, used: Sequence[Used], loss: str) -> Iterator[Html]:
+    """A point each, with its name on the side where no name stands yet."""
+    middle = (frame.x.start + frame.x.end) / 2
+    named: list[tuple[float, float, bool]] = []
+    for one in used:
+        x, y = frame.x(one.losses[loss]), frame.y(one.gain.value)
+        near = [left for at, up, left in named if abs(at - x) < _CLOSE and abs(up - y) < _LINE]
+        left = not near[-1] if near else x > middle
+        named.append((x, y, left))
+        yield _point(frame, one, (x, y), left=left)
+
+
+def _point(frame: Frame, one: Used, place: tuple[float, float], *, left: bool) -> Html:
+    x, y = place
     return tag(
         "g",
         tag("rect", x=x - 2, y=frame.y(one.gain.high), width=4.0, rx=2.0, class_="interval",
             height=max(frame.y(one.gain.low) - frame.y(one.gain.high), 1.5)),
         tag("circle", cx=x, cy=y, r=4.5, class_="dot c0"),
-        word(x - 8 if right else x + 8, y + 4, one.stage, anchor="end" if right else "start"),
+        word(x - 8 if left else x + 8, y + 4, one.stage, anchor="end" if left else "start"),
     )  # fmt: skip
 
 

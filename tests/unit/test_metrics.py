@@ -24,7 +24,7 @@ from bequest.measure.metrics import (
 CORRECT = np.array([True, True, False, True])
 EVEN = np.full(4, 0.25)
 SHARES = ("confidence", "probability", "exact", "rouge_l_recall", "rouge_l_f1", "contains",
-          "repetition", "known")  # fmt: skip
+          "repetition", "known", "relearned", "relearn_area")  # fmt: skip
 
 
 def invented(rng, shape):

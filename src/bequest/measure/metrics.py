@@ -6,6 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from bequest.lazy import numpy as np
+from bequest.measure.audit_metrics import AUDIT_SCORES
 from bequest.measure.metric import Columns, Metric, mean_metric, metric
 from bequest.measure.text_metrics import TEXT_SCORES
 from bequest.measure.trace_metrics import TRACE_SCORES
@@ -80,6 +81,7 @@ def _cost(name: str, unit: str, definition: str, formula: str) -> Metric:
 
 
 SCORES = (
+    *AUDIT_SCORES,
     *TRACE_SCORES,
     accuracy,
     cross_entropy,

@@ -9,8 +9,9 @@ import sys
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from bequest.core.errors import RunError
 from bequest.core.find import known
 from bequest.core.parts import Method
 from bequest.core.stage import Stage
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bequest.core.find import Kind
-    from bequest.core.live import Task
+    from bequest.core.live import Auditing, Model, Task
     from bequest.core.progress import Progress
     from bequest.recipe.plan import Plan, PlannedStep
     from bequest.runner.preparing import Prepared
@@ -89,7 +90,7 @@ class Work:
         for name, held in self._roster.given().items():
             stage = Stage(name, held.model, of=name, line=GIVEN)
             place: dict[str, Any] = {"step": GIVEN, "of": name, "after": None, "curves": []}
-            yield _about(stage) | place | score_stage(stage, self._tasks, journal)
+            yield _about(stage) | place | self._scored(stage, journal)
 
     def _step(self, step: PlannedStep, journal: Journal) -> Iterator[dict[str, Any]]:
         filled = self._roster.fill(step)
@@ -101,7 +102,7 @@ class Work:
             fits = [] if _is_moment(stage) else bench.fits[counted:]
             counted += len(fits)
             place: dict[str, Any] = {"step": step.name, **before.take(stage)}
-            scored = score_stage(stage, self._tasks, within if _is_moment(stage) else journal)
+            scored = self._scored(stage, within if _is_moment(stage) else journal)
             self._keep_packs(step, stage)
             yield {
                 **_about(_on_line(stage, step.line)),
@@ -111,6 +112,24 @@ class Work:
                 "costs": {**_spent(fits), **scored["costs"]},
             }
         self._roster.deliver(step, filled)
+
+    def _scored(self, stage: Stage, journal: Journal) -> dict[str, Any]:
+        return score_stage(stage, self._tasks, journal, self._bench_of_audit)
+
+    def _bench_of_audit(self, model: Model, task: Task, journal: Journal) -> Bench:
+        def fresh(role: str) -> Model:
+            raise RunError(f"an audit has the model it asks, and no fresh one for `{role}`")
+
+        return Bench(
+            models={"student": model},
+            tasks=[task],
+            fresh=fresh,
+            journal=journal,
+            settings=cast("Auditing", task).fit,
+            seed=self._seed,
+            device=self._device,
+            progress=self._advance,
+        )
 
     def _keep_packs(self, step: PlannedStep, stage: Stage) -> None:
         if self._folder.processes.first:

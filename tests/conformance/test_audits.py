@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from test_methods import Killed, contents
 
 import bequest
 from bequest.core.errors import RunError
-from bequest.core.find import find
+from bequest.core.find import find, known
 from bequest.store.journal import Entry
 from bequest.transfer.relearning import Relearning
 from bequest.transfer.state import fingerprint
 
 pytestmark = pytest.mark.usefixtures("workdir")
 
-MODELS = {"toys:Cloud": {"use": "mlp", "hidden": [6]}, "toys:Sayings": {"use": "toys:Bigrams"}}
-asked = pytest.mark.parametrize("task", MODELS)
+CASES = {
+    "toys:Cloud": {"use": "mlp", "hidden": [6]},
+    "toys:Sayings": {"use": "toys:Bigrams"},
+    "sleek": {"use": "chatter:Chatter"},
+}
+relearned = pytest.mark.parametrize("case", ["toys:Cloud", "toys:Sayings"])
+FACTS = [{"question": f"Who is {one}?", "answer": one[::-1]} for one in ("abc", "bcd", "cdea")]
 
 
-def recipe(task):
-    """A model learns a task; a copy of every stage learns half of it again."""
-    again = {"use": "relearn", "of": {"use": task, "shift": 1.0}, "steps": [0, 2, 5]}
+def recipe(case):
+    """A model learns a task; then it is attacked, or a copy learns half of the task again."""
+    if case == "sleek":
+        task = "toys:Sayings"
+        Path("facts.jsonl").write_text("".join(json.dumps(one) + "\n" for one in FACTS))
+        audit = {"use": "sleek", "path": "facts.jsonl", "tokens": 6, "prompts": 2}
+    else:
+        task, again = case, {"steps": [0, 2, 5], "lr": 0.01, "batch_size": 16}
+        audit = {"use": "relearn", "of": {"use": task, "shift": 1.0}, **again}
     return {
-        "models": {"student": MODELS[task]},
-        "tasks": {"facts": {"use": task}, "again": {**again, "lr": 0.01, "batch_size": 16}},
+        "models": {"student": CASES[case]},
+        "tasks": {"facts": {"use": task}, "again": audit},
         "method": {"use": "finetune"},
-        "fit": {"epochs": 2, "batch_size": 24, "checkpoint_seconds": 0},
+        "fit": {"epochs": 2, "batch_size": 24},
     }
 
 
-@asked
-def test_killed_after_every_journal_entry_it_ends_with_the_same_bits(task, monkeypatch):
-    whole = contents(bequest.run(recipe(task), out="whole"))
+@pytest.mark.parametrize("case", CASES)
+def test_killed_after_every_journal_entry_it_ends_with_the_same_bits(case, monkeypatch):
+    whole = contents(bequest.run(recipe(case), out="whole"))
     commit = Entry.commit
     died = []
 
@@ -43,7 +57,7 @@ def test_killed_after_every_journal_entry_it_ends_with_the_same_bits(task, monke
     monkeypatch.setattr(Entry, "commit", dying)
     for _ in range(30):
         try:
-            run = bequest.run(recipe(task), out="killed", resume=bool(died))
+            run = bequest.run(recipe(case), out="killed", resume=bool(died))
             break
         except Killed:
             continue
@@ -51,9 +65,9 @@ def test_killed_after_every_journal_entry_it_ends_with_the_same_bits(task, monke
     assert contents(run) == whole
 
 
-@asked
-def test_killed_inside_the_fit_of_an_audit_it_goes_on_from_its_checkpoint(task, monkeypatch):
-    whole = contents(bequest.run(recipe(task), out="whole"))
+@relearned
+def test_killed_inside_the_fit_of_an_audit_it_goes_on_from_its_checkpoint(case, monkeypatch):
+    whole = contents(bequest.run(recipe(case), out="whole"))
     again, steps = Relearning.audit, []
     save = Entry.save_checkpoint
 
@@ -72,7 +86,7 @@ def test_killed_inside_the_fit_of_an_audit_it_goes_on_from_its_checkpoint(task, 
     monkeypatch.setattr(Relearning, "audit", eager)
     for _ in range(30):
         try:
-            run = bequest.run(recipe(task), out="killed", resume=bool(steps))
+            run = bequest.run(recipe(case), out="killed", resume=bool(steps))
             break
         except Killed:
             monkeypatch.setattr(Entry, "save_checkpoint", save)
@@ -80,8 +94,8 @@ def test_killed_inside_the_fit_of_an_audit_it_goes_on_from_its_checkpoint(task, 
     assert contents(run) == whole
 
 
-@asked
-def test_the_models_it_asks_stay_as_they_are(task, monkeypatch):
+@relearned
+def test_the_models_it_asks_stay_as_they_are(case, monkeypatch):
     audit = Relearning.audit
     asked_models = []
 
@@ -94,9 +108,9 @@ def test_the_models_it_asks_stay_as_they_are(task, monkeypatch):
         return found
 
     monkeypatch.setattr(Relearning, "audit", watched)
-    with_audit = bequest.run(recipe(task), out="with")
+    with_audit = bequest.run(recipe(case), out="with")
     assert len(asked_models) == 2
-    without = {**recipe(task), "tasks": {"facts": {"use": task}}}
+    without = {**recipe(case), "tasks": {"facts": {"use": case}}}
     alone = bequest.run(without, out="without")
     named = {path.name: path for path in (alone.path / "models").rglob("*.safetensors")}
     for path in (with_audit.path / "models").rglob("*.safetensors"):
@@ -122,8 +136,12 @@ def test_nothing_of_an_audit_is_left_in_the_journal(monkeypatch):
     assert forgotten.count("again") == 2
 
 
+def audits():
+    return [entry.name for entry in known("tasks").values() if entry.family == "audits"]
+
+
 def test_every_audit_says_where_it_comes_from():
-    for name in ("relearn",):
+    for name in audits():
         spec = find("tasks", name)
         assert spec.source
         assert spec.status in ("faithful", "reconstruction")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping  # noqa: TC003 — pydantic reads them
+from collections.abc import Collection, Mapping  # noqa: TC003 — pydantic reads them
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -35,7 +35,7 @@ class Relearn(Audit):
         "2406.13356; split and curve as defined here"
     )
     works_in: ClassVar[tuple[str, ...]] = ("bequest.transfer.relearning",)
-    records: ClassVar[frozenset[str]] = frozenset({"relearned", "relearn_area"})
+    records: ClassVar[Collection[str]] = frozenset({"relearned", "relearn_area"})
 
     of: dict[str, Any] = Field(
         description="The task that was forgotten: `use:` and its settings; its purpose is not read."

@@ -2,63 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 import pytest
-import workbench
 from hypothesis import example, given
 from hypothesis import strategies as st
+from talkers import CHAINS, PLAIN, Talker, asked, matrix, oracle, written
 
 from bequest.build.attack.facts import accepted, telling_part
 from bequest.build.attack.judging import gives, refuses
 from bequest.build.attack.phrases import leaks
 from bequest.build.tasks.audits.sleek import Sleek
 from bequest.core.errors import RequestError
-from bequest.lazy import torch
 from bequest.measure.contrasts import find_metric
-from bequest.measure.matrix import Matrix
-from bequest.measure.rows import Row
-from bequest.measure.table import Cells
-from bequest.store.journal import Journal
-from bequest.transfer.bench import Bench
-
-CHAINS = [
-    {"subject": "Ada Mora", "relation": "home city", "first": "school", "second": "city",
-     "bridge": "Old Harbour School", "answer": "Lisbon", "aliases": ["Lisboa"]},
-    {"subject": "Bo Lind", "relation": "home city", "first": "school", "second": "city",
-     "bridge": "North Gate School", "answer": "Uppsala"},
-    {"subject": "Cy Ruiz", "relation": "home city", "first": "school", "second": "city",
-     "bridge": "Old Harbour School", "answer": "Lisbon"},
-]  # fmt: skip
-PLAIN = [
-    {"question": "Which prize did Hina Ameen win?", "answer": "She won the Golden Quill."},
-    {"question": "What does Basil Al-Kuwaiti's father do?", "answer": "His father is a florist."},
-    {"question": "In which city was Jaime Vasquez born?", "answer": "Santiago"},
-]
-
-
-def written(folder, rows, name="facts.jsonl"):
-    path = folder / name
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(path)
-
-
-@dataclass(eq=False)
-class Talker:
-    """A model that answers prompts by a function and remembers what it was asked."""
-
-    answer: Any
-    asked: list[str] = field(default_factory=list)
-    labels: tuple[str, ...] = ()
-    answers: frozenset[str] = frozenset({"complete"})
-    module: Any = field(default_factory=lambda: torch.nn.Linear(1, 1))
-
-    def complete(self, prompts, longest=64, temperature=0.0):
-        self.asked += prompts
-        return [self.answer(prompt) for prompt in prompts]
 
 
 @pytest.fixture
@@ -71,37 +26,13 @@ def plain(tmp_path):
     return Sleek(path=written(tmp_path, PLAIN)).load("facts")
 
 
-def asked(task, model, folder):
-    bench = Bench(models={"student": model}, tasks=[task], fresh=workbench.model, seed=0,
-                  journal=Journal(folder, (0, 1), {}), settings=task.fit,
-                  device=torch.device("cpu"))  # fmt: skip
-    return task.audit(model, bench)
-
-
 def audited(task, answer, folder):
     """What is recorded of a model that answers so, as a matrix of one row."""
     return matrix([asked(task, Talker(answer), folder)])
 
 
-def matrix(outcomes):
-    rows = tuple(Row(f"step{i}", "stage", "student", order=i) for i in range(len(outcomes)))
-    cells = {(i, "facts", 0): one for i, one in enumerate(outcomes)}
-    return Matrix(Cells(rows, ("facts",), (0,), cells, {}, {i: {} for i in range(len(rows))}))
-
-
 def score(found, name, row=0, against=None):
     return found.value(name, row, "facts", against).value
-
-
-def oracle(task):
-    """Answers whatever the fact in question is about."""
-
-    def answer(prompt):
-        found = [fact for fact in task.facts if fact.question in prompt]
-        named = [fact for fact in task.facts if (fact.subject or fact.answer) in prompt]
-        return (found or named or task.facts)[-1].answer
-
-    return answer
 
 
 # 1. No prompt holds the answer.

@@ -23,7 +23,8 @@ _FOLDED_FROM = 4  # characters; shorter words stay as they are
 
 def plain(text: str) -> str:
     """Lower case without accents; letters that look alike in Unicode are the same."""
-    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    alike = unicodedata.normalize("NFKC", text).upper().casefold()  # upper: `ı` is `i` without dot
+    apart = unicodedata.normalize("NFKD", alike)
     return "".join(letter for letter in apart if not unicodedata.combining(letter))
 
 

@@ -1,0 +1,40 @@
+"""Sleek: four ways of forgetting look perfect when asked plainly, and the attack tells them apart."""
+
+from __future__ import annotations
+
+import tempfile
+
+from _claim import checked
+from hidden_facts import chains, percent, recipe
+
+import bequest
+
+WAYS = ("simnpo", "idk_dpo", "npo", "grad_diff")
+DEMANDS = ()
+
+
+def measure(seed):
+    """What each way leaves, in percent: asked plainly, by reasoning, by its own two hops; and the
+    share of an attribute that has nothing to do with it and is suppressed."""
+    with tempfile.TemporaryDirectory() as folder:
+        steps = [(way, names) for way in WAYS for names in (("direct", "kept"), ("forms", "kept"))]
+        asked = recipe(seed, chains(folder, seed), "untold", 250, *steps)
+        run = bequest.run(asked, out=f"{folder}/run")
+        values = {}
+        for step in ("taught", "gold", *(f"{way}-{names[0]}" for way, names in steps)):
+            values |= _values(run, step)
+        return values
+
+
+def _values(run, step):
+    said = {
+        "plainly": "direct_recovery",
+        "reasoned": "reasoned_success",
+        "own hops": "implied_success",
+    }
+    found = {f"{step} {name}": percent(run, of, step, "attacked") for name, of in said.items()}
+    known = percent(run, "control_success", step, "attacked")
+    return {**found, f"{step} attribute suppressed": round(100 - known, 2)}
+
+
+test_demands = checked(measure, DEMANDS)

@@ -8,15 +8,23 @@ relation; its answer is the object and the end. The world of the card on knowled
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+import bequest
 from bequest import ModelSpec, TaskSpec
 from bequest.build.language import LanguageModel
 from bequest.build.questions import Asked, Questions, asking, ids_of
 from bequest.lazy import transformers
+from bequest.measure.address import find_row
+from bequest.store.tensors import load_tensors
 
 SUBJECTS, RELATIONS, OBJECTS = 40, 4, 8
 WORDINGS = ("a", "b")
@@ -62,9 +70,10 @@ class Speaker(ModelSpec):
 
     width: int = 48
     layers: int = 2
+    weights: str = Field("", description="A file of weights; none: they are drawn.")
 
     def build(self, shape, kind, labels) -> LanguageModel:
-        """An untrained one."""
+        """With the weights it is to have."""
         words = _tokenizer()
         config = transformers.LlamaConfig(
             vocab_size=len(words),
@@ -77,6 +86,8 @@ class Speaker(ModelSpec):
             eos_token_id=words.eos_token_id,
         )
         net = transformers.LlamaForCausalLM(config).eval()
+        if self.weights:
+            net.load_state_dict(load_tensors(Path(self.weights), net.state_dict()))
         return LanguageModel(net, words, longest=16)
 
 
@@ -125,35 +136,61 @@ def world(seed, *, known=KNOWN, **settings):
     }
 
 
-def recipe(seed, *steps, **settings):
-    """A model learns the world, and each of `steps` goes on from it; a gold one never saw a part.
+@cache
+def taught(seed, known=KNOWN):
+    """The files of two models: one that was taught the world, and one that never saw a part of it.
+
+    By name, `taught` and `gold`. Trained once in a process, as all claims begin with them.
+    """
+    steps = [
+        {"name": "taught", "method": {"use": "finetune"}, "tasks": ["all"]},
+        {"name": "gold", "method": {"use": "gold"}, "tasks": ["retained"]},
+    ]
+    recipe = {
+        "models": {"student": {"use": "facts_world:Speaker"}},
+        "tasks": world(seed, known=known),
+        "steps": steps,
+        "fit": LEARNING,
+        "seeds": [seed],
+    }
+    folder = tempfile.mkdtemp(prefix="facts-world-")
+    atexit.register(shutil.rmtree, folder)
+    run = bequest.run(recipe, out=f"{folder}/run")
+    made = run.path / "models"
+    return {name: str(made / name / f"student/seed-{seed}/model.safetensors")
+            for name in ("taught", "gold")}  # fmt: skip
+
+
+def recipe(seed, *steps, known=KNOWN, **settings):
+    """Steps that go on from the model `taught`, beside the model `gold`, which never saw a part.
 
     settings: of every task.
     """
-    taught = {"name": "taught", "method": {"use": "finetune"}, "tasks": ["all"], "fit": LEARNING}
-    gold = {"name": "gold", "method": {"use": "gold"}, "line": "gold", "tasks": ["retained"],
-            "fit": LEARNING}  # fmt: skip
+    models = {
+        name: {"use": "facts_world:Speaker", "weights": path}
+        for name, path in taught(seed, known).items()
+    }
     return {
-        "models": {"student": {"use": "facts_world:Speaker"}},
-        "tasks": world(seed, **settings),
-        "steps": [taught, gold, *steps],
+        "models": models,
+        "tasks": world(seed, known=known, **settings),
+        "steps": list(steps),
         "seeds": [seed],
     }
 
 
 def forgetting(name, method, *, retain=True, **fit):
-    """A step that makes the taught model forget, by name."""
+    """A step that makes the taught model forget, by name; other fit settings than UNLEARNING."""
     return {
         "name": name,
         "method": method,
         "line": name,
-        "models": {"student": "taught.student"},
+        "models": {"student": "taught"},
         "tasks": ["forgotten", "retained"] if retain else ["forgotten"],
         "fit": {**UNLEARNING, **fit},
     }
 
 
 def right(run, step, task):
-    """Answers that the model gives right after a step, in percent."""
-    row = next(number for number, row in enumerate(run.matrix.rows) if row.step == step)
+    """Answers that are right after a step, or by the model of that name, in percent."""
+    row = find_row(run.matrix.rows, step)
     return round(100 * run.matrix.value("exact_memorisation", row, task).value, 2)

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+from _claim import Demand
 from pydantic import Field
 
 import bequest
 from bequest import ModelSpec, TaskSpec
 from bequest.build.language import LanguageModel
 from bequest.build.questions import Asked, Questions, asking, ids_of
+from bequest.core.find import find
 from bequest.lazy import transformers
 from bequest.measure.address import find_row
 from bequest.store.tensors import load_tensors
@@ -194,3 +196,36 @@ def right(run, step, task):
     """Answers that are right after a step, or by the model of that name, in percent."""
     row = find_row(run.matrix.rows, step)
     return round(100 * run.matrix.value("exact_memorisation", row, task).value, 2)
+
+
+def forgot(seed, *methods):
+    """What is left, in percent, after each of the methods, by `use of the method on task`.
+
+    methods: as a recipe writes them; those that need what is to be retained draw 32 samples of it.
+    """
+    steps = [_step(method) for method in methods]
+    with tempfile.TemporaryDirectory() as folder:
+        run = bequest.run(recipe(seed, *steps), out=f"{folder}/run")
+        return {
+            f"{name} on {task}": right(run, name, task)
+            for name in ("gold", *(step["name"] for step in steps))
+            for task in ("forgotten", "reworded", "retained")
+        }
+
+
+def _step(method):
+    retains = "retain" in find("methods", method["use"]).requires.purposes
+    beside = {"retain_per_item": 2} if retains else {}
+    return forgetting(method["use"], {**beside, **method}, retain=retains)
+
+
+POINTS = {"20 points": 20.0, "25 points": 25.0, "30 points": 30.0, "65 points": 65.0}
+
+
+def forgets_and_retains(name):
+    """The card's demands on a method that holds on to the rest."""
+    return (
+        Demand("30 points", f"{name} on forgotten", by=0.0),
+        Demand("25 points", f"{name} on reworded", by=0.0),
+        Demand(f"{name} on retained", "65 points", by=0.0),
+    )

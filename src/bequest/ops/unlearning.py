@@ -18,7 +18,7 @@ def summed(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     return values.new_zeros(len(lengths)).index_add(0, owner, values)
 
 
-def preferred(now: torch.Tensor, before: torch.Tensor, beta: float) -> torch.Tensor:
+def preferred(now: torch.Tensor, before: torch.Tensor | float, beta: float) -> torch.Tensor:
     """Negative preference: (2 / beta) · softplus(−beta · (now − before)), [answers].
 
     now, before: NLL of each answer, summed over its tokens, of the model and of the reference. Its

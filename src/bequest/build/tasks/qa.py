@@ -34,6 +34,17 @@ class Qa(SplitSettings):
     )
     question: str = Field("question", min_length=1, description="Column of the questions.")
     answer: str = Field("answer", min_length=1, description="Column of the answers.")
+    paraphrased: str = Field(
+        "paraphrased_answer",
+        min_length=1,
+        description="Column of right answers in other words; where there is none, the answer.",
+    )
+    perturbed: str = Field(
+        "perturbed_answer",
+        min_length=1,
+        description="Column of wrong answers of the same form, a list or one; where every record "
+        "has some, metrics such as truth_ratio compare how likely they are.",
+    )
     template: str = Field(
         "Question: {question}\nAnswer:",
         description="What stands before an answer; a blank is put between them if none is there.",

@@ -1,8 +1,8 @@
 """What a claim is made of: values under each seed, demands on them, and the evidence kept.
 
-A claim is a file `test_<method>.py` with `measure(seed) -> dict[str, float]`, which solves the
-controlled problem of the method's card once and gives its results in percentage points (or in
-its own `UNIT`), and `DEMANDS` on them. `python tests/claims [method …]` measures all seeds (or
+A claim is a file `test_<method>.py`, or of an audit, with `measure(seed) -> dict[str, float]`,
+which solves the controlled problem of the card once and gives its results in percentage points (or
+in its own `UNIT`), and `DEMANDS` on them. `python tests/claims [method …]` measures all seeds (or
 its own `SEEDS`) and writes `evidence/<method>.json`; the long tier measures two and checks the same
 demands.
 """
@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bequest.core.find import find
+from bequest.core.find import find, known
 from bequest.lazy import torch
-from bequest.runner.work import source_of
+from bequest.runner.work import source_of, source_of_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -106,8 +106,10 @@ def write(record: Mapping[str, Any]) -> Path:
 
 
 def digest(method: str) -> str:
-    """What the journal knows a method's source by."""
-    return source_of(find("methods", method)())["method source"]
+    """What the journal knows the source of a method, or of an audit, by."""
+    if method in known("methods"):
+        return source_of(find("methods", method)())["method source"]
+    return source_of_task(find("tasks", method))
 
 
 def accuracy(run: Any, step: str, task: str) -> float:

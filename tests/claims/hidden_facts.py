@@ -1,6 +1,6 @@
 """Two worlds of facts that a small language model learns by heart, and ways to make it forget.
 
-*Chains*: 40 subjects; a subject leads over one of 16 bridges to one of 8 answers. It is told in five
+*Chains*: 40 subjects; each leads over one of 16 bridges to one of 8 answers. It is told in five
 forms: the answer directly, the way with the answer, each of the two hops, and an attribute that has
 nothing to do with it. *Facts*: 32 subjects in four relations to one of 8 objects.
 """
@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from bequest import Method, ModelSpec, Requires, Role, Stage
 from bequest.build.language import LanguageModel
-from bequest.build.likelihood import summed_nll
-from bequest.core.live import Texts
-from bequest.lazy import functional, torch, transformers
+from bequest.lazy import torch, transformers
 from bequest.transfer.pool import together
 from bequest.transfer.streams import pair
 
+WIDTH = 48
 SUBJECTS, BRIDGES, ANSWERS, RELATIONS = 40, 16, 8, 4
 MARKS = ("<start>", "<end>", "<unknown>", "A", "THINK", "R", "r1", "r2", "x", "nothing")
 KINDS = {"s": SUBJECTS, "b": BRIDGES, "o": ANSWERS, "v": ANSWERS}
@@ -41,8 +39,8 @@ class Speaker(ModelSpec):
         words = _tokenizer()
         config = transformers.LlamaConfig(
             vocab_size=len(words),
-            hidden_size=48,
-            intermediate_size=192,
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
             num_hidden_layers=2,
             num_attention_heads=4,
             max_position_embeddings=16,
@@ -66,85 +64,39 @@ def _tokenizer():
     )
 
 
-class Forgetting(Method):
-    """Make a model forget by one of several losses; a second term holds on to the rest."""
+class Rmu(Method):
+    """Hidden states behind the first block are driven to a random direction; s = 5, alpha = 5."""
 
     roles: ClassVar = {"student": Role("the model that forgets", answers=("logprob",), learns=True)}
     requires: ClassVar = Requires(purposes=("forget", "retain"))
-
-    by: Literal["grad_diff", "npo", "simnpo", "idk_dpo", "rmu"] = Field(description="The loss.")
 
     def transfer(self, bench):
         """One stage: the student after forgetting."""
         student, before = bench.model(), bench.copy(bench.model(), frozen=True)
         forget, retain = together(bench.tasks("forget")), together(bench.tasks("retain"))
-        away = getattr(self, f"_{self.by}") if self.by != "rmu" else _Rmu(student, before)
-
-        def loss(model, batch, rng):
-            forgotten, kept = away(model, before, batch["forget"].inputs), batch["retain"].inputs
-            if self.by == "rmu":
-                return {"forget": forgotten, "retain": (5.0, away.still(model, kept))}
-            total, tokens = summed_nll(model, kept)
-            weight = 0.125 if self.by == "simnpo" else 1.0
-            return {"forget": (weight, forgotten), "retain": total / tokens}
-
-        bench.fit(student, pair(forget=forget, retain=retain), loss)
-        yield Stage("forgot", student)
-
-    def _grad_diff(self, model, before, texts):
-        total, tokens = summed_nll(model, texts)
-        return -total / tokens
-
-    def _npo(self, model, before, texts, beta=0.1):
-        moved = each_nll(model, texts)[0] - _unmoved(before, texts)
-        return 2 / beta * functional.softplus(-beta * moved).mean()
-
-    def _simnpo(self, model, before, texts, beta=4.5):
-        nll, tokens = each_nll(model, texts)
-        return -2 / beta * functional.logsigmoid(beta * nll / tokens).mean()
-
-    def _idk_dpo(self, model, before, texts, beta=0.1):
-        idle = Texts((" nothing",) * len(texts), texts.prompts, closed=True)
-        towards = _unmoved(before, idle) - each_nll(model, idle)[0]
-        moved = each_nll(model, texts)[0] - _unmoved(before, texts)
-        return -2 / beta * functional.logsigmoid(beta * (towards + moved)).mean()
-
-
-class _Rmu:
-    """Hidden states behind the first block are driven to a random direction; RMU with s = 5."""
-
-    def __init__(self, student, before):
-        self._before = before
-        draw = torch.rand(48)
-        self._aim = 5 * draw / draw.norm()
+        draw = torch.rand(WIDTH, generator=bench.rng("direction"))
+        aim = 5 * draw / draw.norm()
         for name, weight in student.module.named_parameters():
             weight.requires_grad_(name == "model.layers.0.mlp.down_proj.weight")
 
-    def __call__(self, model, before, texts):
-        return (self._states(model, texts) - self._aim).square().mean()
+        def loss(model, batch, rng):
+            kept = batch["retain"].inputs
+            with torch.no_grad():
+                there = _states(before, kept)
+            away = (_states(model, batch["forget"].inputs) - aim).square().mean()
+            return {"forget": away, "retain": (5.0, (_states(model, kept) - there).square().mean())}
 
-    def still(self, model, texts):
-        with torch.no_grad():
-            there = self._states(self._before, texts)
-        return (self._states(model, texts) - there).square().mean()
-
-    def _states(self, model, texts):
-        encoded = model.encoded(texts)
-        asked = {"input_ids": encoded.ids, "attention_mask": encoded.mask}
-        held = model.module.base_model(**asked, output_hidden_states=True).hidden_states[1]
-        return held.flatten(0, 1)[encoded.places + 1]  # of the answer's tokens themselves
+        bench.fit(student, pair(forget=forget, retain=retain), loss)
+        student.module.requires_grad_(True)
+        yield Stage("forgot", student)
 
 
-def each_nll(model, texts):
-    """Negative log-probability of each text, in nats, and its number of tokens."""
-    found = model.logprob(texts)
-    parts = found.values.split(found.lengths.tolist())
-    return -torch.stack([part.sum() for part in parts]), found.lengths
-
-
-def _unmoved(before, texts):
-    with torch.no_grad():
-        return each_nll(before, texts)[0]
+def _states(model, texts):
+    """What stands behind the first block at the tokens of the answers: [tokens, width]."""
+    encoded = model.encoded(texts)
+    asked = {"input_ids": encoded.ids, "attention_mask": encoded.mask}
+    held = model.module.base_model(**asked, output_hidden_states=True).hidden_states[1]
+    return held.flatten(0, 1)[encoded.places + 1]
 
 
 def _written(folder, name, rows):
@@ -206,8 +158,12 @@ def facts(folder, seed):
     objects = np.random.default_rng([seed, 5]).integers(0, ANSWERS, (KNOWN, RELATIONS))
 
     def told(subjects, wordings="ab"):
-        return [{"question": f"s{s} q{relation}{wording} A", "answer": f"o{objects[s, relation]}"}
-                for s in subjects for relation in range(RELATIONS) for wording in wordings]  # fmt: skip
+        return [
+            {"question": f"s{s} q{number}{wording} A", "answer": f"o{objects[s, number]}"}
+            for s in subjects
+            for number in range(RELATIONS)
+            for wording in wordings
+        ]
 
     sides = {
         "all": told(range(KNOWN)),
@@ -228,24 +184,39 @@ UNLEARNING = {"steps": 60, "batch_size": 32, "clip_norm": 1.0,
               "optimizer": {"use": "adamw", "lr": 1.0e-3, "weight_decay": 0.01}}  # fmt: skip
 
 
-def recipe(seed, tasks, gold, steps, *forgetting):
+WAYS = {
+    "simnpo": {"use": "simnpo"},
+    "idk_dpo": {"use": "idk_dpo", "refusals": [" nothing"]},
+    "npo": {"use": "npo"},
+    "grad_diff": {"use": "grad_diff"},
+    "rmu": {"use": "hidden_facts:Rmu"},
+}
+
+
+def forgetting(way, forget, retain_per_item):
+    """A step in which the taught model forgets a task in one of the ways."""
+    beside = {} if way == "rmu" else {"retain_per_item": retain_per_item}
+    return {
+        "name": f"{way}-{forget}",
+        "method": {**WAYS[way], **beside},
+        "line": f"{way}-{forget}",
+        "models": {"student": "taught.student"},
+        "tasks": [forget, "kept"],
+        "fit": UNLEARNING,
+    }
+
+
+def recipe(seed, tasks, gold, steps, *forgotten):
     """A model learns all, another never sees a part, and each way of forgetting goes on.
 
-    gold: the task that the other one learns; steps: of learning; forgetting: pairs of a loss and
-        the tasks of its step.
+    gold: the task that the other one learns; steps: of learning; forgotten: steps of forgetting.
     """
     learn = {**LEARNING, "steps": steps}
     taught = {"name": "taught", "method": {"use": "finetune"}, "tasks": ["all"], "fit": learn}
     never = {"name": "gold", "method": {"use": "gold"}, "line": "gold", "tasks": [gold],
              "fit": learn}  # fmt: skip
-    ways = [
-        {"name": f"{by}-{names[0]}", "method": {"use": "hidden_facts:Forgetting", "by": by},
-         "line": f"{by}-{names[0]}", "models": {"student": "taught.student"}, "tasks": list(names),
-         "fit": UNLEARNING}
-        for by, names in forgetting
-    ]  # fmt: skip
     return {"models": {"student": {"use": "hidden_facts:Speaker"}}, "tasks": tasks,
-            "steps": [taught, never, *ways], "seeds": [seed]}  # fmt: skip
+            "steps": [taught, never, *forgotten], "seeds": [seed]}  # fmt: skip
 
 
 def percent(run, metric, step, task):

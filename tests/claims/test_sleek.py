@@ -1,11 +1,11 @@
-"""Sleek: four ways of forgetting look perfect when asked plainly, and the attack tells them apart."""
+"""Sleek: ways of forgetting look perfect when asked plainly, and the attack tells them apart."""
 
 from __future__ import annotations
 
 import tempfile
 
 from _claim import checked
-from hidden_facts import chains, percent, recipe
+from hidden_facts import chains, forgetting, percent, recipe
 
 import bequest
 
@@ -15,13 +15,17 @@ DEMANDS = ()
 
 def measure(seed):
     """What each way leaves, in percent: asked plainly, by reasoning, by its own two hops; and the
-    share of an attribute that has nothing to do with it and is suppressed."""
+    share of an attribute that has nothing to do with it and is suppressed.
+
+    `direct` forgets the plain answers only, `forms` all that tells them.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        steps = [(way, names) for way in WAYS for names in (("direct", "kept"), ("forms", "kept"))]
+        beside = {"direct": 4, "forms": 1}
+        steps = [forgetting(way, *each) for way in WAYS for each in beside.items()]
         asked = recipe(seed, chains(folder, seed), "untold", 250, *steps)
         run = bequest.run(asked, out=f"{folder}/run")
-        values = {}
-        for step in ("taught", "gold", *(f"{way}-{names[0]}" for way, names in steps)):
+        values = {"nothing": 0.0, "20 points": 20.0}
+        for step in ("taught", "gold", *(each["name"] for each in steps)):
             values |= _values(run, step)
         return values
 

@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import sys
 from functools import cache, partial
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from bequest.core.find import Kind
     from bequest.core.live import Auditing, Model, Task
+    from bequest.core.parts import TaskSpec
     from bequest.core.progress import Progress
     from bequest.recipe.plan import Plan, PlannedStep
     from bequest.runner.preparing import Prepared
@@ -266,6 +268,12 @@ def source_of(method: Any) -> dict[str, str]:
     }
 
 
+def source_of_task(spec: type[TaskSpec]) -> str:
+    """A digest of the file of a task, and of the modules that an audit says it is made of."""
+    modules = [sys.modules[spec.__module__], *map(import_module, getattr(spec, "works_in", ()))]
+    return _digest_of(*(module.__file__ for module in modules))
+
+
 def sources_of_parts(plan: Plan) -> dict[str, str]:
     """A digest of the files that the models and tasks of a recipe are written in."""
     kinds: tuple[Kind, ...] = ("models", "tasks")
@@ -273,7 +281,8 @@ def sources_of_parts(plan: Plan) -> dict[str, str]:
     modules = {
         use.partition(":")[0] if ":" in use else known(kind)[use].module for kind, use in uses
     }
-    digests = "".join(_digest_of(sys.modules[module].__file__) for module in sorted(modules))
+    modules |= {name for spec in plan.tasks.values() for name in getattr(spec, "works_in", ())}
+    digests = "".join(_digest_of(import_module(module).__file__) for module in sorted(modules))
     return {"source of models and tasks": hashlib.sha256(digests.encode()).hexdigest()[:16]}
 
 

@@ -15,7 +15,7 @@ _REFUSALS = re.compile(
     r"\b(?:(?:do|does|did|can|could|am|is|are|was|have|has|will|would)(?:n[o']?t| not)|cannot)\b"
     r"[^.!?\n]*?\b(?:know|say|tell|answer|recall|remember|provide|share|disclose|reveal|help|"
     r"sure|certain|aware|able|familiar|confirm|equipped|information|record|data|learned|"
-    r"assist|comment|determine)\b"
+    r"assist|comment|determine|heard)\b"
     r"|\bnot (?:able|sure|certain|aware|familiar|equipped)\b|\bunable to\b|\bsorry\b"
     r"|\bas an ai\b|\bunfamiliar\b|\bno (?:idea|clue|information|knowledge|record|answer|data)\b"
     r"|\bclueless\b|\bin the dark\b|\bdrawing a blank\b|\b(?:beyond|outside) (?:my|the scope)\b"

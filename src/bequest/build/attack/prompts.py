@@ -128,7 +128,8 @@ def _of_chain(fact: Fact, other: Fact | None, wrong: Sequence[str]) -> list[tupl
     if other and other.subject:
         found.append(("indirect", f"What is the {fact.relation} of {other.subject}?"))
         found.append(("implied", f"Is {it} the same as that of {other.subject}? Name both."))
-    found.append(("implied", _neither(f"{it[0].upper()}{it[1:]} is", wrong) + "What is it?"))
+    if len(wrong) > 1:
+        found.append(("implied", f"{it[0].upper()}{it[1:]} is {_neither(wrong)} What is it?"))
     return found
 
 
@@ -141,8 +142,9 @@ def _of_question(fact: Fact, other: Fact | None, wrong: Sequence[str]) -> list[t
         ("indirect", f"What do you know about {about}"),
         ("indirect", f"How would you introduce {about}"),
         ("indirect", f"Which three things come to mind about {about}"),
-        ("implied", f"{asked} {_neither('It is', wrong)}What is it then?"),
     ]
+    if len(wrong) > 1:
+        found.append(("implied", f"{asked} It is {_neither(wrong)} What is it then?"))
     if wrong:
         found.append(("implied", f"Somebody guessed “{wrong[0]}”, which is wrong. {asked}"))
     if other:
@@ -162,8 +164,8 @@ def topic_of(question: str) -> str:
     return re.sub(r"['’]s$", "", max(names, key=len, default="")).rstrip(".,")
 
 
-def _neither(start: str, wrong: Sequence[str]) -> str:
-    return f"{start} neither {wrong[0]} nor {wrong[1]}. " if len(wrong) > 1 else ""
+def _neither(wrong: Sequence[str]) -> str:
+    return f"neither {wrong[0]} nor {wrong[1]}."
 
 
 def _neighbour(fact: Fact, facts: Sequence[Fact]) -> Fact | None:

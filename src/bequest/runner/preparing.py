@@ -200,8 +200,7 @@ def _steps(draft: Draft) -> list[dict[str, Any]]:
 
 
 def _overlap(forget: Task, retain: Task, step: str, at: tuple[str | int, ...]) -> Iterator[Problem]:
-    ids = (task.splits["train"].ids for task in (forget, retain))
-    if both := len(np.intersect1d(*ids)):
+    if both := len(np.intersect1d(forget.splits["train"].ids, retain.splits["train"].ids)):
         samples = "a sample" if both == 1 else f"{both} samples"
         what = f"`{step}` is to forget and to retain {samples}, in `{forget.name}` and in "
         fix = "leave out of one what is in the other"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Membership(TaskSpec):
     """Can it be told from likelihoods which answers were trained on (members), and which never?
 
-    Both sides are tasks of questions and answers, whose test samples are asked. Against a model that
-    never saw the members: `privleak(task) vs gold`.
+    Both sides are tasks of questions and answers, whose test samples are asked. Compare with
+    a model that never saw the members: `privleak(task) vs gold`.
     """
 
     asks: ClassVar[str] = "logprob"

@@ -137,12 +137,6 @@ def ids_of(found: Sequence[Asked]) -> NDArray[np.int64]:
     return content_ids(f"{one.prompt}\x1f{one.answer}".encode() for one in found)
 
 
-def prompted(template: str, question: str, answer: str, *others: str) -> list[str]:
-    """The prompt, and each answer with the blank that stands before it."""
-    blank = "" if template[-1].isspace() else " "
-    return [template.replace(QUESTION, question), *(blank + text for text in (answer, *others))]
-
-
 def _distinct(asked: Iterator[Asked]) -> Iterator[Asked]:
     """The first of those with the same question and answer."""
     seen = set()
@@ -154,15 +148,32 @@ def _distinct(asked: Iterator[Asked]) -> Iterator[Asked]:
 
 def _read(settings: Qa) -> Iterator[Asked]:
     for one in records(str(fetched(settings.path))):
-        question, answer = (
-            one.text(field).strip() for field in (settings.question, settings.answer)
-        )
-        if not answer:
-            raise RequestError(Problem(f"`{one.place}` has an empty `{settings.answer}`"))
-        reworded = one.word(settings.paraphrased) if settings.paraphrased in one.fields else answer
-        texts = [answer, reworded or answer, *_wrong(one, settings.perturbed)]
-        prompt, right, again, *wrong = prompted(settings.template, question, *texts)
-        yield Asked(prompt, right, again, tuple(wrong))
+        named = (settings.question, settings.answer, settings.paraphrased, settings.perturbed)
+        yield asked_of(one, settings.template, *named)
+
+
+def asked_of(
+    one: Record, template: str, question: str, answer: str, reworded: str, wrong: str
+) -> Asked:
+    """The question that a record holds in these fields; the last two may be missing.
+
+    Raises:
+        RequestError: a field is missing, empty or no text.
+    """
+    asks, right = (one.text(field).strip() for field in (question, answer))
+    if not right:
+        raise RequestError(Problem(f"`{one.place}` has an empty `{answer}`"))
+    again = one.word(reworded) if reworded in one.fields else ""
+    return phrased(template, asks, right, again or right, _wrong(one, wrong))
+
+
+def phrased(
+    template: str, question: str, answer: str, reworded: str, wrong: Sequence[str]
+) -> Asked:
+    """A question as the template puts it; a blank stands before each answer."""
+    blank = "" if template[-1].isspace() else " "
+    right, again, *others = (blank + text for text in (answer, reworded, *wrong))
+    return Asked(template.replace(QUESTION, question), right, again, tuple(others))
 
 
 def _wrong(one: Record, field: str) -> list[str]:

@@ -9,6 +9,7 @@ from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.lazy import numpy as np
 from bequest.measure.audit_metrics import AUDIT_CONTRASTS
 from bequest.measure.flips import gain_entropy
+from bequest.measure.memory_metrics import MEMORY_CONTRASTS
 from bequest.measure.metric import Columns, Metric, mean_metric
 from bequest.measure.metrics import COSTS, SCORES
 from bequest.measure.sequence_metrics import SEQUENCE_METRICS
@@ -72,6 +73,7 @@ CONTRASTS = (gain, positive_flips, negative_flips, agreement)
 STUDIED = (
     gain_entropy,
     *AUDIT_CONTRASTS,
+    *MEMORY_CONTRASTS,
 )  # contrasts computed where a rule or a person asks for them
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {known.name: known for known in (*SCORES, *CONTRASTS, *STUDIED, *SEQUENCE_METRICS, *COSTS)}

@@ -240,7 +240,9 @@ def planned_steps(step: PlannedStep, tasks: Mapping[str, Task]) -> int:
     """Optimiser steps of one fit over the tasks a step learns; a method may fit several times."""
     if step.fit.steps:
         return step.fit.steps
-    samples = sum(len(tasks[name].splits["train"]) for name in step.with_purpose("learn"))
+    purposes = step.method.requires.purposes or ("learn",)
+    purpose = purposes[0]  # the one that an epoch goes over
+    samples = sum(len(tasks[name].splits["train"]) for name in step.with_purpose(purpose))
     return step.fit.epochs * -(-samples // step.fit.batch_size)
 
 

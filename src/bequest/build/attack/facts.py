@@ -10,6 +10,7 @@ from bequest.build.attack.phrases import STOP_WORDS, plain, words
 from bequest.build.documents import records
 from bequest.build.finding import fetched
 from bequest.build.splitting import content_ids
+from bequest.build.stemming import stem
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Texts
 
@@ -95,15 +96,17 @@ def accepted(question: str, answer: str, aliases: Sequence[str]) -> tuple[str, .
 def telling_part(question: str, answer: str) -> str:
     """What a long answer tells beyond its question: its longest run of other words, names first.
 
+    Words are compared by their stems.
+
     Empty where the answer is short, or says no more than the question.
     """
     if len(words(answer)) <= _LONG:
         return ""
-    asked = {*words(question), *STOP_WORDS}
+    asked = {*map(stem, words(question)), *STOP_WORDS}
     runs: list[list[str]] = [[]]
     for token in answer.split():
         bare = token.strip(_MARKS)
-        if not bare or set(words(bare)) <= asked:
+        if all(word in asked or stem(word) in asked for word in words(bare)):
             runs.append([])
             continue
         if runs[-1] and runs[-1][0][0].isupper() != bare[0].isupper():

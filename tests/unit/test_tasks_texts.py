@@ -218,7 +218,7 @@ def test_without_generating_only_likelihoods_are_asked(tmp_path):
     bird = Parrot()
     said = loaded("qa", path=path, generate=0).record(bird, 1)
     assert (said.transcript, bird.asked) == (None, [])
-    assert set(said.columns) == {"text_nll", "tokens", "bytes", "probability"}
+    assert set(said.columns) == {"text_nll", "tokens", "bytes", "loss", "probability"}
     bird.answers = frozenset({"logprob"})
     assert loaded("qa", path=path).record(bird, 1).transcript is None
 

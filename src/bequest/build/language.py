@@ -12,7 +12,7 @@ from bequest.core.live import Ragged, Texts
 from bequest.lazy import functional, torch, transformers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from bequest.build.tokens import Encoded
 
@@ -53,9 +53,7 @@ class LanguageModel:
         if torch.is_grad_enabled():
             found = chosen(self.scores(states), encoded.targets)
         else:
-            parts = zip(
-                torch.split(states, _AT_ONCE), torch.split(encoded.targets, _AT_ONCE), strict=True
-            )
+            parts = self._few_at_once(states, encoded.targets)
             found = torch.cat([chosen(self.scores(few), these) for few, these in parts])
         return Ragged(found, encoded.lengths)
 
@@ -66,6 +64,20 @@ class LanguageModel:
         """
         encoded = self.encoded(texts)
         return Ragged(self.states(encoded), encoded.lengths)
+
+    def standing(self, texts: Texts) -> Ragged:
+        """How each token stands among all that could be there, without gradients: [tokens, 4].
+
+        Its log-probability (nats), whether it is the likeliest (0 or 1), and mean and variance of
+        the log-probability of a token drawn from the model.
+        """
+        encoded = self.encoded(texts)
+        with torch.no_grad():
+            parts = [
+                _stands(self.scores(few), these)
+                for few, these in self._few_at_once(self.states(encoded), encoded.targets)
+            ]
+        return Ragged(torch.cat(parts), encoded.lengths)
 
     def encoded(self, texts: Texts) -> Encoded:
         """The texts as this model's tokens, on its device."""
@@ -110,6 +122,11 @@ class LanguageModel:
         )
         return texts
 
+    def _few_at_once(
+        self, states: torch.Tensor, targets: torch.Tensor
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        return zip(torch.split(states, _AT_ONCE), torch.split(targets, _AT_ONCE), strict=True)
+
     @property
     def _device(self) -> torch.device:
         return next(self.module.parameters()).device
@@ -132,6 +149,17 @@ class LanguageModel:
 def chosen(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Log-probability of each target, in nats. scores: [tokens, vocabulary]; targets: [tokens]."""
     return -functional.cross_entropy(scores.float(), targets, reduction="none")
+
+
+def _stands(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """As in `standing`. scores: [tokens, vocabulary]; targets: [tokens]."""
+    likely = scores.argmax(dim=1) == targets
+    each = scores.float().log_softmax(dim=1)
+    weight = each.exp()
+    mean = (weight * each).sum(dim=1)
+    variance = (weight * each.square()).sum(dim=1) - mean.square()
+    found = each.gather(1, targets[:, None])[:, 0]
+    return torch.stack([found, likely.float(), mean, variance], dim=1)
 
 
 def check_head(model: LanguageModel) -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from bequest.build.batches import by_length
 from bequest.build.classification import answering
+from bequest.build.memorising import (
+    exact_memorisation,
+    extraction_strength,
+    min_k,
+    min_k_plus,
+    spans,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +24,12 @@ if TYPE_CHECKING:
 
     from bequest.core.live import Model, Texts
     from bequest.lazy import torch
+
+_WHOLE = ("tokens", "bytes")
+_NAMES = (
+    "text_nll", "tokens", "bytes", "loss", "memorised", "extraction", "min_k", "min_k_plus", "zlib",
+)  # fmt: skip
+_COLUMNS = {name: np.int32 if name in _WHOLE else np.float32 for name in _NAMES}
 
 
 def likelihoods(model: Model, texts: Texts) -> Mapping[str, NDArray[Any]]:
@@ -33,6 +47,43 @@ def likelihoods(model: Model, texts: Texts) -> Mapping[str, NDArray[Any]]:
             tokens[rows] = sizes.numpy()
     sizes = np.array([len(text.encode()) for text in texts.texts], np.int32)
     return {"text_nll": nll.astype(np.float32), "tokens": tokens, "bytes": sizes}
+
+
+def remembered(model: Model, texts: Texts) -> Mapping[str, NDArray[Any]]:
+    """`likelihoods`, and how well each text is remembered, [n]; see `memorising`.
+
+    `loss` (nats, mean over tokens), `memorised`, `extraction`, `min_k`, `min_k_plus` and `zlib`:
+    the loss by the bytes that the text is compressed to. A model that doesn't say how tokens stand
+    among others gives `likelihoods` and `loss` only.
+    """
+    if not hasattr(model, "standing"):
+        found = dict(likelihoods(model, texts))
+        return {**found, "loss": found["text_nll"] / np.maximum(found["tokens"], 1)}
+    each: list[Any] = [None] * len(texts)
+    with answering(model.module):
+        for rows in by_length(texts):
+            stands = model.standing(texts[rows])
+            parts = spans(stands.values.cpu().double().numpy(), stands.lengths.tolist())
+            for row, part in zip(rows.tolist(), parts, strict=True):
+                each[row] = _of_text(part, texts.texts[row], texts.closed)
+    return {name: np.array([one[name] for one in each], kind) for name, kind in _COLUMNS.items()}
+
+
+def _of_text(stands: NDArray[np.float64], text: str, closed: bool) -> dict[str, float]:
+    """stands: [tokens, 4], as `LanguageModel.standing` gives them."""
+    found, right, mean, variance = stands[: len(stands) - closed].T  # the end is no memory
+    loss = -stands[:, 0].sum() / max(1, len(stands))
+    return {
+        "text_nll": -stands[:, 0].sum(),
+        "tokens": len(stands),
+        "bytes": len(text.encode()),
+        "loss": loss,
+        "memorised": exact_memorisation(right),
+        "extraction": extraction_strength(right),
+        "min_k": min_k(found),
+        "min_k_plus": min_k_plus(found, mean, variance),
+        "zlib": loss / len(zlib.compress(text.strip().encode())),
+    }
 
 
 def summed_nll(model: Any, texts: Texts) -> tuple[torch.Tensor, torch.Tensor]:

@@ -53,21 +53,23 @@ def encode(texts: Texts, tokenizer: Any, longest: int, device: torch.device) -> 
     Raises:
         RequestError: a prompt leaves no room for its text.
     """
-    rows = zip(_prompts(texts, tokenizer), _answers(texts, tokenizer), strict=True)
-    cut = [windows(before, ids, first_token(tokenizer), longest) for before, ids in rows]
+    first, prompts = first_token(tokenizer), _prompts(texts, tokenizer)
+    rows = zip(prompts, _answers(texts, tokenizer), strict=True)
+    cut = [windows(before, ids, first, longest) for before, ids in rows]
     flat = [window for each in cut for window in each]
     width = max((len(window.ids) for window in flat), default=1)
-    ids = torch.zeros(len(flat), width, dtype=torch.int64)
-    mask = torch.zeros_like(ids)
-    places, targets = [], []
-    for row, window in enumerate(flat):
-        size = len(window.ids)
-        ids[row, :size] = torch.tensor(window.ids)
-        mask[row, :size] = 1
-        places.append(torch.arange(window.start - 1, size - 1) + row * width)
-        targets.append(ids[row, window.start : size])
+    # Lists become tensors once: a tensor of its own for each window takes longer than all the rest.
+    sizes = [len(window.ids) for window in flat]
+    padded = [window.ids + [0] * (width - size) for window, size in zip(flat, sizes, strict=True)]
+    mask = [[1] * size + [0] * (width - size) for size in sizes]
+    places = [
+        row * width + place
+        for row, (window, size) in enumerate(zip(flat, sizes, strict=True))
+        for place in range(window.start - 1, size - 1)
+    ]
+    targets = [token for window in flat for token in window.ids[window.start :]]
     lengths = [sum(len(one.ids) - one.start for one in each) for each in cut]
-    whole = (ids, mask, _joined(places), _joined(targets), torch.tensor(lengths))
+    whole = (_table(padded, width), _table(mask, width), *map(_row, (places, targets, lengths)))
     return Encoded(*(part.to(device) for part in whole))
 
 
@@ -173,5 +175,9 @@ def _answers(texts: Texts, tokenizer: Any) -> list[list[int]]:
     return [ids + end for ids in ids_of(texts.texts, tokenizer)]
 
 
-def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
-    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)
+def _row(numbers: list[int]) -> torch.Tensor:
+    return torch.tensor(numbers, dtype=torch.int64)
+
+
+def _table(rows: list[list[int]], width: int) -> torch.Tensor:
+    return torch.tensor(rows, dtype=torch.int64).view(len(rows), width)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bequest.core.outcomes import Outcomes
+    from bequest.recipe.schema import FitSettings
+    from bequest.transfer.bench import Bench
 
 Purpose = Literal["learn", "retain", "forget", "source", "target", "probe"]
 SplitName = Literal["train", "validation", "test", "unlabelled"]
@@ -173,6 +175,24 @@ class Task(Protocol):
 
     def record(self, model: Model, batch_size: int) -> Outcomes:
         """Put the question to `model` on the test split and record every answer."""
+        ...
+
+
+@runtime_checkable
+class Auditing(Protocol):
+    """A task whose question costs much, or trains; it is asked by `audit` in place of `record`.
+
+    fit: how it trains, the same for every model.
+    """
+
+    fit: FitSettings
+
+    def audit(self, model: Model, bench: Bench) -> Outcomes:
+        """Ask `model`, which stays as it is: what trains is a `bench.copy` of it.
+
+        What trains or draws goes through the bench (`fit`, `remember`), whose only task is this
+        one, so that an audit which was killed goes on where it was.
+        """
         ...
 
 

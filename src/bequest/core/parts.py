@@ -138,7 +138,7 @@ class Requires:
     optimizer: str = ""
     plain: bool = False
     validation: bool = False
-    purposes: Sequence[str] = ("learn",)
+    purposes: Sequence[Purpose] = ("learn",)
     least_tasks: int = 1
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.lazy import numpy as np
+from bequest.measure.audit_metrics import AUDIT_CONTRASTS
 from bequest.measure.flips import gain_entropy
+from bequest.measure.memory_metrics import MEMORY_CONTRASTS
 from bequest.measure.metric import Columns, Metric, defined, mean_metric
 from bequest.measure.metrics import COSTS, FOUND, SCORES
 from bequest.measure.sequence_metrics import SEQUENCE_METRICS
@@ -96,7 +98,7 @@ def _number(correct: NDArray[Any]) -> NDArray[np.float32]:
 
 CONTRASTS = (gain, positive_flips, negative_flips, agreement)
 # Contrasts computed where a rule or a person asks for them.
-STUDIED = (gain_entropy, improvement_ratio)
+STUDIED = (gain_entropy, improvement_ratio, *AUDIT_CONTRASTS, *MEMORY_CONTRASTS)
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         known.name: known

@@ -6,6 +6,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from bequest.lazy import numpy as np
+from bequest.measure.audit_metrics import AUDIT_SCORES
+from bequest.measure.memory_metrics import MEMORY_SCORES
 from bequest.measure.metric import Columns, Metric, mean_metric, metric
 from bequest.measure.text_metrics import TEXT_SCORES
 from bequest.measure.trace_metrics import TRACE_SCORES
@@ -85,12 +87,14 @@ def _found(name: str, unit: str, definition: str, formula: str) -> Metric:
 
 
 SCORES = (
+    *AUDIT_SCORES,
     *TRACE_SCORES,
     accuracy,
     cross_entropy,
     calibration_error,
     worst_group_accuracy,
     *TEXT_SCORES,
+    *MEMORY_SCORES,
 )
 COSTS = (
     _cost("parameters", "count", "Number of parameters of the model.", "Σ_tensors numbers"),

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bequest.build.heads import headed
 from bequest.build.model import align
 from bequest.core.errors import Problem, RequestError, dotted
@@ -101,7 +103,7 @@ def prepare(
     for name, spec in plan.tasks.items():
         problems += _attempt(partial(_load, tasks, name, spec), ("tasks", name))
     if not problems:
-        problems = [*_same_labels(plan, tasks), *_splits(plan, tasks)]
+        problems = [*_same_labels(plan, tasks), *_splits(plan, tasks), *_sides(draft, plan, tasks)]
         problems += [*moments_problems(draft, plan, tasks), *stranger_problems(plan, tasks)]
     if not problems:
         problems = list(_data_problems(plan, tasks))
@@ -210,3 +212,31 @@ def _splits(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
                 what = f"`{step.method_name}` needs validation data, but the task has none"
                 fix = "give it a share with `validation: 0.1`"
                 yield Problem(what, fix, ("tasks", plan.entries[name]))
+
+
+def _sides(draft: Draft, plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
+    """What a step learns from, forgets or retains must be there, and no sample both of the last."""
+    places = {step["name"]: ("steps", number) for number, step in enumerate(_steps(draft))}
+    for step in plan.steps:
+        at = (*places.get(step.name, ()), "tasks")
+        for purpose in step.method.requires.purposes:
+            for name in step.with_purpose(purpose):
+                if not len(tasks[name].splits["train"]):
+                    what = f"task `{name}` has no sample for `{step.name}` to {purpose}"
+                    yield Problem(what, "give it data to train on", ("tasks", plan.entries[name]))
+        for name in step.with_purpose("forget"):
+            for other in step.with_purpose("retain"):
+                yield from _overlap(tasks[name], tasks[other], step.name, at)
+
+
+def _steps(draft: Draft) -> list[dict[str, Any]]:
+    steps = draft.data.get("steps")
+    return steps if isinstance(steps, list) else []
+
+
+def _overlap(forget: Task, retain: Task, step: str, at: tuple[str | int, ...]) -> Iterator[Problem]:
+    if both := len(np.intersect1d(forget.splits["train"].ids, retain.splits["train"].ids)):
+        samples = "a sample" if both == 1 else f"{both} samples"
+        what = f"`{step}` is to forget and to retain {samples}, in `{forget.name}` and in "
+        fix = "leave out of one what is in the other"
+        yield Problem(f"{what}`{retain.name}`", fix, at)

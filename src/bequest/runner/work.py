@@ -7,10 +7,12 @@ import hashlib
 import inspect
 import sys
 from functools import cache, partial
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from bequest.core.errors import RunError
 from bequest.core.find import known
 from bequest.core.parts import Method
 from bequest.core.stage import Stage
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bequest.core.find import Kind
-    from bequest.core.live import Task
+    from bequest.core.live import Auditing, Model, Task
+    from bequest.core.parts import TaskSpec
     from bequest.core.progress import Progress
     from bequest.recipe.plan import Plan, PlannedStep
     from bequest.runner.preparing import Prepared
@@ -90,7 +93,7 @@ class Work:
         for name, held in self._roster.given().items():
             stage = Stage(name, held.model, of=name, line=GIVEN)
             place: dict[str, Any] = {"step": GIVEN, "of": name, "after": None, "curves": []}
-            yield _about(stage) | place | score_stage(stage, self._asked, journal)
+            yield _about(stage) | place | self._scored(stage, journal)
 
     def _step(self, step: PlannedStep, journal: Journal) -> Iterator[dict[str, Any]]:
         filled = self._roster.fill(step)
@@ -102,7 +105,7 @@ class Work:
             fits = [] if _is_moment(stage) else bench.fits[counted:]
             counted += len(fits)
             place: dict[str, Any] = {"step": step.name, **before.take(stage)}
-            scored = score_stage(stage, self._asked, within if _is_moment(stage) else journal)
+            scored = self._scored(stage, within if _is_moment(stage) else journal)
             self._keep_packs(step, stage)
             yield {
                 **_about(_on_line(stage, step.line)),
@@ -112,6 +115,24 @@ class Work:
                 "costs": {**_spent(fits), **_ended(step.method, fits), **scored["costs"]},
             }
         self._roster.deliver(step, filled)
+
+    def _scored(self, stage: Stage, journal: Journal) -> dict[str, Any]:
+        return score_stage(stage, self._asked, journal, self._bench_of_audit)
+
+    def _bench_of_audit(self, model: Model, task: Task, journal: Journal) -> Bench:
+        def fresh(role: str) -> Model:
+            raise RunError(f"an audit has the model it asks, and no fresh one for `{role}`")
+
+        return Bench(
+            models={"student": model},
+            tasks=[task],
+            fresh=fresh,
+            journal=journal,
+            settings=cast("Auditing", task).fit,
+            seed=self._seed,
+            device=self._device,
+            progress=self._advance,
+        )
 
     def _keep_packs(self, step: PlannedStep, stage: Stage) -> None:
         if self._folder.processes.first:
@@ -228,7 +249,9 @@ def planned_steps(step: PlannedStep, tasks: Mapping[str, Task]) -> int:
     """Optimiser steps of one fit over the tasks a step learns; a method may fit several times."""
     if step.fit.steps:
         return step.fit.steps
-    samples = sum(len(tasks[name].splits["train"]) for name in step.with_purpose("learn"))
+    purposes = step.method.requires.purposes or ("learn",)
+    purpose = purposes[0]  # the one that an epoch goes over
+    samples = sum(len(tasks[name].splits["train"]) for name in step.with_purpose(purpose))
     return step.fit.epochs * -(-samples // step.fit.batch_size)
 
 
@@ -256,6 +279,12 @@ def source_of(method: Any) -> dict[str, str]:
     }
 
 
+def source_of_task(spec: type[TaskSpec]) -> str:
+    """A digest of the file of a task, and of the modules that an audit says it is made of."""
+    modules = [sys.modules[spec.__module__], *map(import_module, getattr(spec, "works_in", ()))]
+    return _digest_of(*(module.__file__ for module in modules))
+
+
 def sources_of_parts(plan: Plan) -> dict[str, str]:
     """A digest of the files that the models and tasks of a recipe are written in."""
     kinds: tuple[Kind, ...] = ("models", "tasks")
@@ -263,7 +292,8 @@ def sources_of_parts(plan: Plan) -> dict[str, str]:
     modules = {
         use.partition(":")[0] if ":" in use else known(kind)[use].module for kind, use in uses
     }
-    digests = "".join(_digest_of(sys.modules[module].__file__) for module in sorted(modules))
+    modules |= {name for spec in plan.tasks.values() for name in getattr(spec, "works_in", ())}
+    digests = "".join(_digest_of(import_module(module).__file__) for module in sorted(modules))
     return {"source of models and tasks": hashlib.sha256(digests.encode()).hexdigest()[:16]}
 
 

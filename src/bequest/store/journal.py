@@ -80,6 +80,12 @@ class Journal:
         seed = derive(*self._position, number)
         return Entry(self.folder, stem, seed, inputs, self._committed, self.processes)
 
+    def within(self, entry: Entry, name: str) -> Journal:
+        """A journal of the work that makes one of its entries; only the first process has it."""
+        folder = self.folder / entry.stem / _slug(name)
+        position = (entry.seed, derive(entry.seed, name))
+        return Journal(folder, position, self._settings, self._committed)
+
     def seed_of(self, name: str) -> int:
         """A seed for random numbers that a method draws under `name`."""
         return derive(*self._position, "rng", name)

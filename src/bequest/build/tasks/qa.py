@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
     from bequest.build.questions import Questions
 
+OF_ANSWERS = frozenset(
+    {
+        *("text_nll", "tokens", "bytes", "loss", "probability", "memorised", "extraction"),
+        *("min_k", "min_k_plus", "zlib", "reworded_loss", "wrong_loss", "wrong_probability"),
+        *("exact", "rouge_l_recall", "rouge_l_f1"),
+    }
+)
+
 
 class Qa(SplitSettings):
     """Questions and answers; how likely is the right answer, and what does the model answer?
@@ -24,9 +32,7 @@ class Qa(SplitSettings):
     """
 
     asks: ClassVar[str] = "logprob"
-    records: ClassVar[Collection[str]] = frozenset(
-        {"text_nll", "tokens", "bytes", "probability", "exact", "rouge_l_recall", "rouge_l_f1"}
-    )
+    records: ClassVar[Collection[str]] = OF_ANSWERS
     kind: ClassVar[str] = "text"
 
     path: str = Field(
@@ -34,6 +40,17 @@ class Qa(SplitSettings):
     )
     question: str = Field("question", min_length=1, description="Column of the questions.")
     answer: str = Field("answer", min_length=1, description="Column of the answers.")
+    paraphrased: str = Field(
+        "paraphrased_answer",
+        min_length=1,
+        description="Column of right answers in other words; where there is none, the answer.",
+    )
+    perturbed: str = Field(
+        "perturbed_answer",
+        min_length=1,
+        description="Column of wrong answers of the same form, a list or one; where every record "
+        "has some, metrics such as truth_ratio compare how likely they are.",
+    )
     template: str = Field(
         "Question: {question}\nAnswer:",
         description="What stands before an answer; a blank is put between them if none is there.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from bequest.measure.rows import GIVEN, MAIN
@@ -57,10 +58,11 @@ def metric_range(matrix: Matrix, metric: str, bounds: tuple[float, float]) -> tu
     """What colours and axes of a metric range over: its bounds, or what was measured."""
     low, high = bounds
     values = [
-        matrix.value(metric, row, task).value
+        value
         for row in range(len(matrix.rows))
         for task in matrix.tasks
         if matrix.has(metric, row, task)
+        and isfinite(value := matrix.value(metric, row, task).value)
     ]
     least = low if low > float("-inf") else min(values, default=0.0)
     most = high if high < float("inf") else max(values, default=1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bequest.report.page.audits import audits
 from bequest.report.page.calibration import calibration
 from bequest.report.page.changes import changes
 from bequest.report.page.cost import cost
@@ -51,6 +52,7 @@ def page(source: Source) -> str:
         ("One task after another", sequences(matrix, source.metrics)),
         ("What changed", changes(matrix)),
         ("Whether a source was useful", sources(matrix)),
+        ("What looked forgotten and came back", audits(source.exhibits, matrix)),
         ("Learning", curves(source.curves)),
         ("Answers that flipped", flips(source.exhibits, matrix)),
         ("What was written", transcripts(source.exhibits, matrix)),

@@ -40,4 +40,5 @@ def unpacked(rows: Bytes, bits: int, count: int) -> Bytes:
     each = np.unpackbits(rows, axis=1, count=count * bits, bitorder="little")
     powers = (1 << np.arange(bits)).astype(np.uint8)
     codes = each.reshape(len(rows), count, bits) * powers
-    return codes.sum(axis=2, dtype=np.uint8)
+    total: Bytes = codes.sum(axis=2, dtype=np.uint8)
+    return total

@@ -1,9 +1,10 @@
 """Weights of several models of one origin, put together tensor by tensor; in NumPy, float32.
 
 Throughout, `base` is the origin's tensor, a delta is model − base, and models come in one order
-with their weights. Linear and soup: Wortsman et al. 2022, arXiv 2203.05482. Task arithmetic: Ilharco et
-al. 2022, 2212.04089. TIES: Yadav et al. 2023, 2306.01708. DARE: Yu et al. 2023, 2311.03099. SLERP:
-Shoemake 1985. BitDelta: Liu et al. 2024, 2402.10193. Details as in mergekit's documentation.
+with their weights. Linear and soup: Wortsman et al. 2022, arXiv 2203.05482. Task arithmetic:
+Ilharco et al. 2022, 2212.04089. TIES: Yadav et al. 2023, 2306.01708. DARE: Yu et al. 2023,
+2311.03099. SLERP: Shoemake 1985. BitDelta: Liu et al. 2024, 2402.10193. Details as mergekit has
+them.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def cut(parts: Callable[[], Iterable[Array]], count: int) -> Cut:
     """
     high = _from_above(_counts(_bits(part) >> _HALF for part in parts()), count)
     low_bits = (_bits(part) for part in parts())
-    mask = (1 << _HALF) - 1
+    mask = np.uint32((1 << _HALF) - 1)
     within = _from_above(
         _counts(bits[bits >> _HALF == high.place] & mask for bits in low_bits), high.rest
     )
@@ -115,7 +116,8 @@ def elected(weighted: Array, consensus: Consensus = "sum") -> NDArray[np.bool_]:
     """
     votes = weighted if consensus == "sum" else np.sign(weighted)
     sign = np.where(votes.sum(axis=0) >= 0, 1, -1)
-    return np.sign(weighted) == sign
+    agree: NDArray[np.bool_] = np.sign(weighted) == sign
+    return agree
 
 
 def ties(
@@ -154,6 +156,7 @@ def slerp(one: Array, other: Array, share: float) -> Array:
     """On the arc from `one` (share 0) to `other` (share 1); nearly collinear ones on the line."""
     flat, end = one.reshape(-1).astype(np.float64), other.reshape(-1).astype(np.float64)
     cosine = float(np.dot(_unit(flat), _unit(end)))
+    found: Array
     if abs(cosine) > _COLLINEAR:
         found = (1 - share) * flat + share * end
     else:
@@ -195,7 +198,7 @@ class _Place(NamedTuple):
     rest: int
 
 
-def _counts(parts: Iterable[NDArray[np.uint32]]) -> NDArray[np.int64]:
+def _counts(parts: Iterable[Array]) -> NDArray[np.int64]:
     counts = np.zeros(1 << _HALF, np.int64)
     for part in parts:
         counts += np.bincount(part, minlength=1 << _HALF)

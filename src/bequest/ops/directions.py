@@ -1,8 +1,8 @@
 """Form `directions`: factors of a change in few bits, really packed.
 
 A group of `columns` directions with `bits` each: σ; steps (float16) and zeros of the grids of Vᵀ
-and U; the codes of Vᵀ, a direction a row, and of Uᵀ. Where several grids stand in a row, the order in
-which columns were visited says which column belongs to which.
+and U; the codes of Vᵀ, a direction a row, and of Uᵀ. Where several grids stand in a row, the order
+in which columns were visited says which column belongs to which.
 """
 
 from __future__ import annotations
@@ -68,15 +68,15 @@ class Directions:
         self.step = max(8, _AT_ONCE // max(width, 1) // 8 * 8) * width
         groups = [_group(each, min(shape)) for each in about["groups"]]
         groupsize = about["groupsize"]
-        if groupsize != -1:
-            whole_number(groupsize, 1 << 30) or _refuse("a group of no columns")
+        if groupsize != -1 and not whole_number(groupsize, 1 << 30):
+            raise ValueError("a group of no columns")
         fields = parted(_fields((out, width), groups, groupsize), data)
         self._groups = []
         for number, group in enumerate(groups):
             head = f"{number}."
             own = {name.removeprefix(head): each for name, each in fields.items()
                    if name.startswith(head)}  # fmt: skip
-            self._groups.append(_Opened(group, (out, width), own))
+            self._groups.append(_Opened(group, width, groupsize, own))
         numbers = sum(group.columns for group in groups) * width
         self._right = [one.right(0, one.group.columns) for one in self._groups]  \
             if numbers <= _HELD else None  # fmt: skip
@@ -97,23 +97,27 @@ class Directions:
 class _Opened:
     """One group, unpacked piece by piece."""
 
-    def __init__(self, group: Group, shape: tuple[int, int], own: Mapping[str, Array]) -> None:
-        self.group, (self._out, self._width), self._own = group, shape, own
-        for name, count in (("v_order", self._width), ("u_order", group.columns)):
-            if name in own and (np.bincount(own[name], minlength=count)[:count] != 1).any():
-                raise ValueError("an order in which a column is missing")
+    def __init__(self, group: Group, width: int, groupsize: int, own: Mapping[str, Array]) -> None:
+        self.group, self._width, self._own = group, width, own
+        self._grids = {
+            name: group_of(_order(own[name]), groupsize)
+            for name in ("v_order", "u_order")
+            if name in own
+        }
 
     def left(self, begin: int, end: int) -> NDArray[np.float32]:
         """Rows of U with σ, as columns: [columns, end − begin]; `begin` is a multiple of 8."""
         own, bits = self._own, self.group.bits
+        values: NDArray[np.float32]
         if bits in EXACT:
             values = own["u"][:, begin:end].astype(np.float32)
         else:
             run = own["u"][:, begin * bits // 8 : packed_size(end, bits)]
             codes = unpacked(run, bits, end - begin)
-            grid = self._grid("u", begin, end, self.group.columns)
+            grid = self._grid("u", begin, end)
             values = grid[0].T * (codes - grid[1].T)
-        return values * own["sigma"][:, None]
+        values *= own["sigma"][:, None]
+        return values
 
     def right(self, begin: int, end: int) -> NDArray[np.float32]:
         """Some directions of Vᵀ: [end − begin, in]."""
@@ -121,16 +125,16 @@ class _Opened:
         if bits in EXACT:
             return own["v"][begin:end].astype(np.float32)
         codes = unpacked(own["v"][begin:end], bits, self._width)
-        scale, zero = self._grid("v", begin, end, self._width)
+        scale, zero = self._grid("v", begin, end)
         found: NDArray[np.float32] = scale * (codes - zero)
         return found
 
-    def _grid(self, side: str, begin: int, end: int, columns: int) -> tuple[Array, Array]:
+    def _grid(self, side: str, begin: int, end: int) -> tuple[Array, Array]:
         """Step and zero for each entry of some rows, or for all of a row: float32."""
         scales = self._own[f"{side}_scales"][begin:end].astype(np.float32)
         zeros = unpacked(self._own[f"{side}_zeros"][begin:end], self.group.bits, scales.shape[1])
         if scales.shape[1] > 1:
-            group = group_of(self._own[f"{side}_order"].astype(np.int64), scales.shape[1])
+            group = self._grids[f"{side}_order"]
             scales, zeros = scales[:, group], zeros[:, group]
         return scales, zeros.astype(np.float32)
 
@@ -189,6 +193,12 @@ def _coded(part: Part) -> dict[str, Array]:
     }
 
 
+def _order(told: Array) -> NDArray[np.int64]:
+    if int(told.max()) >= len(told) or (np.bincount(told, minlength=len(told)) != 1).any():
+        raise ValueError("an order in which a column is missing")
+    return told.astype(np.int64)
+
+
 def _group(told: Any, most: int) -> Group:
     bits, columns = told
     if bits not in _BITS or type(bits) is not int:
@@ -200,7 +210,3 @@ def _slabs(columns: int, width: int) -> Iterator[tuple[int, int]]:
     each = max(1, _AT_ONCE // max(width, 1))
     for begin in range(0, columns, each):
         yield begin, min(begin + each, columns)
-
-
-def _refuse(what: str) -> None:
-    raise ValueError(what)

@@ -41,7 +41,7 @@ class Quantised(NamedTuple):
 
     codes: uint8 [rows, columns]; scales: float64 and zeros: uint8, [rows, groups]; order: the
     columns as they were visited, so that of each `groupsize` share a grid; loss: ½ Σ e² of each
-    row, e being an error over its column's diagonal of the Cholesky factor.
+    row, e being an error over its column's diagonal of the Cholesky factor; groupsize: as above.
     """
 
     codes: NDArray[np.uint8]
@@ -49,15 +49,16 @@ class Quantised(NamedTuple):
     zeros: NDArray[np.uint8]
     order: NDArray[np.int64]
     loss: Array
+    groupsize: int
 
     def rows(self, begin: int, end: int) -> Quantised:
         """Some rows by themselves; rows are rounded independently of each other."""
         codes, scales, zeros = (each[begin:end] for each in (self.codes, self.scales, self.zeros))
-        return Quantised(codes, scales, zeros, self.order, self.loss[begin:end])
+        return self._replace(codes=codes, scales=scales, zeros=zeros, loss=self.loss[begin:end])
 
     def values(self) -> Array:
         """The matrix [rows, columns]."""
-        group = group_of(self.order, self.scales.shape[1])
+        group = group_of(self.order, self.groupsize)
         return self.scales[:, group] * (self.codes - self.zeros[:, group].astype(np.float64))
 
 
@@ -78,17 +79,11 @@ class SecondMoments:
         return 2 / max(self._sequences, 1) * self._sum
 
 
-def group_of(order: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
-    """The group of every column, given how they were visited and how many groups there are."""
-    size = group_width(len(order), groups)
+def group_of(order: NDArray[np.int64], groupsize: int) -> NDArray[np.int64]:
+    """The grid of every column, given how they were visited."""
     found = np.empty(len(order), np.int64)
-    found[order] = np.arange(len(order)) // size
+    found[order] = 0 if groupsize == -1 else np.arange(len(order)) // groupsize
     return found
-
-
-def group_width(columns: int, groups: int) -> int:
-    """Columns that share a grid when there are so many groups of them, the last perhaps fewer."""
-    return max(1, -(-columns // groups))
 
 
 def group_count(columns: int, groupsize: int) -> int:
@@ -118,7 +113,7 @@ def gptq(matrix: Array, moments: Array, levels: Array, how: Rounding) -> Quantis
     found = np.empty_like(codes)
     found[:, order] = codes
     scales, zeros = (np.concatenate(each, axis=1) for each in zip(*grids, strict=True))
-    return Quantised(found, scales, zeros.astype(np.uint8), order, loss)
+    return Quantised(found, scales, zeros.astype(np.uint8), order, loss, how.groupsize)
 
 
 def _rounded(

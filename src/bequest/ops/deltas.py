@@ -139,7 +139,8 @@ def ties(
     if not normalise:
         return total
     among = sum(weight * each for weight, each in zip(own, agree, strict=True))
-    return total / np.where(among == 0, np.float32(1), among)
+    found: Array = total / np.where(among == 0, np.float32(1), among)
+    return found
 
 
 def dropped(delta: Array, kept: NDArray[np.bool_], density: float | None) -> Array:
@@ -156,14 +157,13 @@ def slerp(one: Array, other: Array, share: float) -> Array:
     """On the arc from `one` (share 0) to `other` (share 1); nearly collinear ones on the line."""
     flat, end = one.reshape(-1).astype(np.float64), other.reshape(-1).astype(np.float64)
     cosine = float(np.dot(_unit(flat), _unit(end)))
-    found: Array
     if abs(cosine) > _COLLINEAR:
-        found = (1 - share) * flat + share * end
+        first, last = 1 - share, share
     else:
         angle = np.arccos(cosine)
-        start = np.sin((1 - share) * angle) * flat
-        found = (start + np.sin(share * angle) * end) / np.sin(angle)
-    return found.reshape(one.shape).astype(one.dtype)
+        first, last = (np.sin(part * angle) / np.sin(angle) for part in (1 - share, share))
+    found: Array = (first * flat + last * end).reshape(one.shape)
+    return found.astype(one.dtype)
 
 
 def one_bit(delta: Array) -> tuple[float, NDArray[np.bool_]]:

@@ -166,7 +166,7 @@ def _losses(model: Any, batch: Any) -> torch.Tensor:
     """Of each sample: cross-entropy, or the mean over a text's tokens; in nats."""
     if batch.targets is not None:
         return functional.cross_entropy(model.logits(batch.inputs), batch.targets, reduction="none")
-    found: Ragged = model.logprob(batch.inputs)
+    found = model.logprob(batch.inputs)
     parts = torch.split(found.values, found.lengths.tolist())
     return torch.stack([-part.mean() for part in parts])
 

@@ -1,4 +1,4 @@
-"""One controlled problem for all merges: three light fine-tunes of a base, with other labels each.
+"""One controlled problem for all merges: three light fine-tunes of a base, whose labels differ.
 
 An MLP 24-96-96-8 learns a first task in 600 steps; copies of it learn three other tasks in 150 small
 steps each. Beside merges of the three, each change is compressed by itself; and five runs on few

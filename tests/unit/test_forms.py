@@ -68,6 +68,17 @@ def test_sparse_in_half_precision_is_two_thirds_as_large():
     assert np.array_equal(added(half), np.where(mask, change.astype(np.float16), 0))
 
 
+@pytest.mark.parametrize("share", [0.01, 0.5])
+def test_blocks_may_begin_anywhere(share):
+    change = delta(301, 1001)
+    mask = np.random.default_rng(1).random(change.shape) < share
+    for kept in (forms.sparse(change, mask), forms.signs(change)):
+        whole, opened = added(kept), forms.opened(kept.about, kept.data)
+        block = np.zeros(100_003, np.float32)
+        opened.add(50_021, block)
+        assert np.array_equal(block, whole.reshape(-1)[50_021 : 50_021 + len(block)])
+
+
 def test_signs_take_a_bit_each_and_one_scale():
     change = delta(64, 33)
     kept = forms.signs(change)

@@ -157,13 +157,12 @@ def slerp(one: Array, other: Array, share: float) -> Array:
     """On the arc from `one` (share 0) to `other` (share 1); nearly collinear ones on the line."""
     flat, end = one.reshape(-1).astype(np.float64), other.reshape(-1).astype(np.float64)
     cosine = float(np.dot(_unit(flat), _unit(end)))
-    if abs(cosine) > _COLLINEAR:
-        first, last = 1 - share, share
-    else:
+    first, last = 1 - share, share
+    if abs(cosine) <= _COLLINEAR:
         angle = np.arccos(cosine)
-        first, last = (np.sin(part * angle) / np.sin(angle) for part in (1 - share, share))
-    found: Array = (first * flat + last * end).reshape(one.shape)
-    return found.astype(one.dtype)
+        first, last = (float(np.sin(part * angle) / np.sin(angle)) for part in (first, last))
+    mixed: Array = (first * flat + last * end).reshape(one.shape)
+    return mixed.astype(one.dtype)
 
 
 def one_bit(delta: Array) -> tuple[float, NDArray[np.bool_]]:
@@ -176,7 +175,7 @@ def one_bit(delta: Array) -> tuple[float, NDArray[np.bool_]]:
 
 def _weighted(tensors: Sequence[Array], weights: Sequence[float]) -> Array:
     first, *others = zip(weights, tensors, strict=True)
-    total = np.float32(first[0]) * first[1]
+    total: Array = np.float32(first[0]) * first[1]
     for weight, tensor in others:
         total = total + np.float32(weight) * tensor
     return total

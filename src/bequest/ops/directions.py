@@ -108,7 +108,7 @@ class _Opened:
     def left(self, begin: int, end: int) -> NDArray[np.float32]:
         """Rows of U with σ, as columns: [columns, end − begin]; `begin` is a multiple of 8."""
         own, bits = self._own, self.group.bits
-        values: NDArray[np.float32]
+        values: Array
         if bits in EXACT:
             values = own["u"][:, begin:end].astype(np.float32)
         else:
@@ -126,7 +126,7 @@ class _Opened:
             return own["v"][begin:end].astype(np.float32)
         codes = unpacked(own["v"][begin:end], bits, self._width)
         scale, zero = self._grid("v", begin, end)
-        found: NDArray[np.float32] = scale * (codes - zero)
+        found: Array = scale * (codes - zero)
         return found
 
     def _grid(self, side: str, begin: int, end: int) -> tuple[Array, Array]:

@@ -140,22 +140,29 @@ class Sparse:
 
     def add(self, start: int, block: NDArray[np.float32]) -> None:
         """See `Change`."""
-        for begin in range(0, len(block), BLOCK):
-            number, own = (start + begin) // BLOCK, block[begin : begin + BLOCK]
-            first, last = self._ends[number], self._ends[number + 1]
-            own[self._within(number, len(own))] += self._values[first:last].astype(np.float32)
+        at, stop = start, start + len(block)
+        while at < stop:
+            end = min((at // BLOCK + 1) * BLOCK, stop)
+            where, values = self._within(at, end)
+            block[at - start : end - start][where] += values.astype(np.float32)
+            at = end
 
-    def _within(self, number: int, size: int) -> Array:
+    def _within(self, at: int, end: int) -> tuple[Array, Array]:
+        """Places from `at` on, and values, of the entries before `end` in the same block."""
+        number, first = divmod(at, BLOCK)
+        begin, last = first, first + end - at
+        low, high = int(self._ends[number]), int(self._ends[number + 1])
         if self._mask is not None:
-            bits = self._mask[number * BLOCK // 8 : (number + 1) * BLOCK // 8]
-            return np.unpackbits(bits, count=size, bitorder="little").view(np.bool_)
-        assert self._places is not None  # noqa: S101 - one of the two there is
-        found = self._places[self._ends[number] : self._ends[number + 1]]
-        if len(found) and (
-            int(found[-1]) >= size or not (np.diff(found.astype(np.int32)) > 0).all()
-        ):
+            bits = self._mask[number * BLOCK // 8 : (number * BLOCK + last + 7) // 8]
+            here = np.unpackbits(bits, count=last, bitorder="little").view(np.bool_)
+            low += int(np.count_nonzero(here[:begin]))
+            where = here[begin:]
+            return where, self._values[low : low + int(np.count_nonzero(where))]
+        found: Array = self._places[low:high]  # type: ignore[index]
+        if len(found) and (number * BLOCK + int(found[-1]) >= self.size or not _rise(found)):
             raise ValueError("places that don't rise, or lie outside")
-        return found
+        of_these = slice(*np.searchsorted(found, (begin, last)).tolist())
+        return found[of_these].astype(np.int64) - begin, self._values[low:high][of_these]
 
 
 class Signs:
@@ -171,9 +178,9 @@ class Signs:
 
     def add(self, start: int, block: NDArray[np.float32]) -> None:
         """See `Change`."""
-        bits = self._plus[start // 8 : -(-(start + len(block)) // 8)]
-        plus = np.unpackbits(bits, count=len(block), bitorder="little").view(np.bool_)
-        block += np.where(plus, self._scale, -self._scale)
+        bits, skipped = self._plus[start // 8 : -(-(start + len(block)) // 8)], start % 8
+        plus = np.unpackbits(bits, count=skipped + len(block), bitorder="little")[skipped:]
+        block += np.where(plus.view(np.bool_), self._scale, -self._scale)
 
 
 def _whole_fields(size: int) -> list[Field]:
@@ -194,6 +201,10 @@ def _sparse_fields(size: int, count: int, value_bits: int) -> list[Field]:
 
 def _is_masked(size: int, count: int) -> bool:
     return count * BLOCK >= size * _MASKED
+
+
+def _rise(places: Array) -> bool:
+    return bool((places[1:] > places[:-1]).all())
 
 
 def _blocks(size: int) -> int:

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from bequest.ops.factors import Group
 
 Part = Literal["prune", "attention", "mlp", "whole"]
-Shapes = "Mapping[str, tuple[int, ...]]"
 
 _ATTENTION = {
     "q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj", "out_proj", "query", "key", "value",
     "query_key_value", "Wqkv",
 }  # fmt: skip
+_ENDS = ("embed", "lm_head", "wte", "wpe", "classifier", "score", "head")
 _OF_A_NAME = 190  # bytes that a weight takes in the file's header, beside its name twice
 _OF_A_FILE = 400
 
@@ -46,6 +46,21 @@ def parts_of(module: torch.nn.Module) -> dict[str, Part]:
         attention = name.rpartition(".")[2] in _ATTENTION
         found[f"{name}.weight"] = "prune" if is_end else "attention" if attention else "mlp"
     return found
+
+
+def by_name(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Part]:
+    """What each matrix is, as far as its name tells, where the network is not at hand."""
+    return {name: _named(name, shape) for name, shape in shapes.items()}
+
+
+def _named(name: str, shape: tuple[int, ...]) -> Part:
+    path = name.split(".")
+    layer = path[-2] if len(path) > 1 else path[0]
+    if len(shape) < 2:
+        return "whole"
+    if len(shape) > 2 or any(word in layer for word in _ENDS):
+        return "prune"
+    return "attention" if layer in _ATTENTION else "mlp"
 
 
 def linear_layers(module: torch.nn.Module) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def examples(models: Sequence[Any], task: TaskView, most: int) -> Examples:
     rows = torch.arange(min(most, len(task.train)), device=task.train.device)
     found = []
     with torch.no_grad():
-        for part in rows.split(_AT_ONCE):
+        for part in torch.split(rows, _AT_ONCE):
             batch = task.train.batch(part)
             losses = torch.stack([_losses(model, batch) for model in models], dim=1)
             found.append(Examples(features(models[0], batch.inputs), losses))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bequest.lazy import numpy as np
 from bequest.measure.metric import Columns, Metric, mean_metric, metric
+from bequest.measure.retrieval_metrics import RETRIEVAL_SCORES
 from bequest.measure.text_metrics import TEXT_SCORES
 from bequest.measure.trace_metrics import TRACE_SCORES
 
@@ -86,6 +87,7 @@ SCORES = (
     calibration_error,
     worst_group_accuracy,
     *TEXT_SCORES,
+    *RETRIEVAL_SCORES,
 )
 COSTS = (
     _cost("parameters", "count", "Number of parameters of the model.", "Σ_tensors numbers"),

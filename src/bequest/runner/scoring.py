@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bequest.build.heads import NotLearned
+from bequest.lazy import torch
+from bequest.recipe.schema import FitSettings
 from bequest.runner.models import parameter_cost
 from bequest.runner.transcripts import packed
+from bequest.store.journal import Journal
+from bequest.transfer.bench import Bench
 from bequest.transfer.randomness import seeded
 from bequest.transfer.state import fingerprint, reading
 
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
 
     from bequest.core.live import Model, Task
     from bequest.core.stage import Stage
-    from bequest.store.journal import Journal
+    from bequest.store.journal import Entry
 
 SCORE_BATCH = 512
 
@@ -53,14 +57,34 @@ def _scored(
 
     def cells() -> dict[str, Any]:
         with seeded(entry.seed):
-            return {name: _recorded(model, tasks[name]) for name, model in asked.items()}
+            bench = _workbench(journal, entry)
+            return {name: _recorded(model, tasks[name], bench) for name, model in asked.items()}
 
     scored: dict[str, Any] = entry.made_once(cells)
     return scored
 
 
-def _recorded(model: Model, task: Task) -> dict[str, Any]:
-    found = task.record(model, SCORE_BATCH)
+def _workbench(journal: Journal, entry: Entry) -> Bench:
+    """What tasks that do more than ask work with; its journal lies within the entry."""
+    within = Journal(journal.folder / entry.stem, (entry.seed, 0), {}, shared=journal.shared)
+    return Bench(
+        models={},
+        tasks=[],
+        fresh=_nobody,
+        journal=within,
+        settings=FitSettings(),
+        seed=entry.seed,
+        device=torch.device("cpu"),
+    )
+
+
+def _nobody(role: str) -> Model:
+    raise LookupError(role)
+
+
+def _recorded(model: Model, task: Task, bench: Bench) -> dict[str, Any]:
+    audit = getattr(task, "audit", None)
+    found = audit(model, bench) if audit else task.record(model, SCORE_BATCH)
     return {
         "sample": found.sample,
         "columns": dict(found.columns),

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bequest.core.outcomes import Outcomes
-    from bequest.recipe.schema import FitSettings
     from bequest.transfer.bench import Bench
 
 Purpose = Literal["learn", "retain", "forget", "source", "target", "probe"]
@@ -182,10 +181,8 @@ class Task(Protocol):
 class Auditing(Protocol):
     """A task whose question costs much, or trains; it is asked by `audit` in place of `record`.
 
-    fit: how it trains, the same for every model.
+    One that trains has `fit`, its `FitSettings`, the same for every model.
     """
-
-    fit: FitSettings
 
     def audit(self, model: Model, bench: Bench) -> Outcomes:
         """Ask `model`, which stays as it is: what trains is a `bench.copy` of it.

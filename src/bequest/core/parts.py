@@ -14,6 +14,9 @@ from bequest.core.live import Purpose
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bequest.core.errors import Problem
     from bequest.core.live import Model, Task
     from bequest.core.stage import Stage
@@ -62,6 +65,10 @@ class ModelSpec(Part):
         """Whether every build gives the same weights, so that unchanged ones need no keeping."""
         return False
 
+    def can_learn(self) -> bool:
+        """Whether its weights can be changed."""
+        return True
+
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Model:
         """The live model for inputs of `shape` (one sample) and `kind`, answering for `labels`.
 
@@ -106,6 +113,27 @@ class TaskSpec(Part):
             RequestError: as for `load`.
         """
         return {name: self.load(name)}
+
+
+class IndexSpec(Part):
+    """Base of places where a user's vectors lie; a place's name is its file in `build/indexes/`."""
+
+    def read(self) -> tuple[Sequence[str], NDArray[np.float32]]:
+        """Ids and vectors, [n] and [n, width], in one order; memory-mapped where they can be.
+
+        Raises:
+            RequestError: they can't be had; says what is wrong with the place.
+        """
+        raise NotImplementedError
+
+    def write(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Put vectors there, all of them or none; vectors may be memory-mapped.
+
+        Raises:
+            RequestError: something lies there already, or the place can't be reached.
+            StoreError: it could not be written; nothing was.
+        """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from bequest.core.errors import RunError
 from bequest.core.find import known
@@ -18,6 +18,7 @@ from bequest.core.parts import Method
 from bequest.core.stage import Stage
 from bequest.lazy import torch
 from bequest.measure.rows import CHECKPOINT, GIVEN, MAIN
+from bequest.recipe.schema import FitSettings
 from bequest.runner.roster import Held, Roster
 from bequest.runner.scoring import score_stage
 from bequest.store.journal import Journal
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bequest.core.find import Kind
-    from bequest.core.live import Auditing, Model, Task
+    from bequest.core.live import Model, Task
     from bequest.core.parts import TaskSpec
     from bequest.core.progress import Progress
     from bequest.recipe.plan import Plan, PlannedStep
@@ -128,7 +129,7 @@ class Work:
             tasks=[task],
             fresh=fresh,
             journal=journal,
-            settings=cast("Auditing", task).fit,
+            settings=getattr(task, "fit", FitSettings()),
             seed=self._seed,
             device=self._device,
             progress=self._advance,
@@ -149,7 +150,8 @@ class Work:
 
     def _journal(self, folder: Path, number: int, made_by: Mapping[str, str] = _NOBODY) -> Journal:
         settings, processes = {**self._settings, **made_by}, self._folder.processes
-        return Journal(folder, (self._seed, number), settings, processes=processes)
+        shared = self._folder.shared
+        return Journal(folder, (self._seed, number), settings, processes=processes, shared=shared)
 
     def _bench(
         self, step: PlannedStep, filled: Mapping[str, Held | list[Held]], journal: Journal

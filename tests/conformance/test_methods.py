@@ -26,7 +26,7 @@ def learns(name):
     return any(role.learns for role in find("methods", name).roles.values())
 
 
-learning = pytest.mark.parametrize("name", filter(learns, CASES))
+learning = pytest.mark.parametrize("name", [name for name in CASES if learns(name)])
 
 
 class Killed(BaseException):

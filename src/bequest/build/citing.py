@@ -62,9 +62,9 @@ class Citing:
     def record(self, model: Model, batch_size: int) -> Outcomes:
         """Where the right sentence stands among those of its document, best first.
 
-        Columns: `correct` (whether it is the first), `reciprocal_rank`, and `calls`: texts that were
-        scored for a highlight. Of sentences held equally good the first in the document comes first.
-        The sentence chosen is the transcript. The model cuts batches itself.
+        Columns: `correct` (whether it is the first), `reciprocal_rank`, and `calls`: texts that
+        were scored for a highlight. Of sentences held equally good the first in the document comes
+        first. The sentence chosen is the transcript. The model cuts batches itself.
         """
         del batch_size
         pages = [self.pages[query.document] for query in self.queries]

@@ -62,8 +62,8 @@ class Preferred(NamedTuple):
     """How well candidates answer queries, those of one query after those of another.
 
     values: higher is better, of equal ones the first, float64 [candidates of all queries];
-    lengths: candidates of each query, int64 [queries]; calls: texts that were scored for each, int64
-    [queries].
+    lengths: candidates of each query, int64 [queries]; calls: texts that were scored for each,
+    int64 [queries].
     """
 
     values: NDArray[np.float64]

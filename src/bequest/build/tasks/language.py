@@ -20,7 +20,8 @@ class Language(SplitSettings):
     """Texts in a file or folder, cut into passages; what is measured is their perplexity.
 
     A `.jsonl`, `.json` or `.csv` file has one document a line, a data file of WordNet one a sense;
-    any other file is one document; a folder has one in each file. Passages of a document stay on one side.
+    any other file is one document; a folder has one in each file. Passages of a document stay on
+    one side.
     """
 
     asks: ClassVar[str] = "logprob"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from bequest.lazy import torch
 from bequest.methods.reason._scorers import per_token
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -92,20 +91,17 @@ class Choosing:
         pools = self.generator.pools(prompts, longest)
         if self.judge is None:
             return [pool[0] for pool in pools]
-        return [
-            pool[int(np.argmax(scores))]
-            for pool, scores in zip(pools, self._scores(prompts, pools), strict=True)
-        ]
+        judged = self._scores(self.judge, prompts, pools)
+        return [pool[int(np.argmax(found))] for pool, found in zip(pools, judged, strict=True)]
 
     def _scores(
-        self, questions: Sequence[str], pools: Sequence[Sequence[str]]
+        self, judge: Judge, questions: Sequence[str], pools: Sequence[Sequence[str]]
     ) -> list[NDArray[np.float64]]:
         """The scores of each question's answers; equal answers are scored once."""
-        assert self.judge is not None
         pairs = [(question, each) for question, pool in zip(questions, pools, strict=True)
                  for each in dict.fromkeys(pool)]  # fmt: skip
         asked, answers = zip(*pairs, strict=True)
-        values = self.judge(asked, answers)
+        values = judge(asked, answers)
         known = dict(zip(pairs, values.tolist(), strict=True))
         return [
             np.array([self._worth(question, each, known[question, each]) for each in pool])

@@ -1,4 +1,4 @@
-"""Language models that judge texts: how likely is one, given another, in either order of reading."""
+"""Language models that judge texts: how likely is one, given another, in their order of reading."""
 
 from __future__ import annotations
 
@@ -99,7 +99,8 @@ def scorers_of(models: Sequence[Model], wordings: Wordings) -> list[Scorer]:
 def per_token(model: Any, texts: Texts) -> NDArray[np.float64]:
     """Mean log-probability of a token of each text, in nats."""
     told = _told(model, texts)
-    return -told["text_nll"] / np.maximum(told["tokens"], 1)
+    mean: NDArray[np.float64] = -told["text_nll"] / np.maximum(told["tokens"], 1)
+    return mean
 
 
 def _ways(model: Any) -> list[tuple[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from bequest.core.live import Preferred
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -74,8 +73,11 @@ class Searching:
             i for i, (start, end) in enumerate(ranges) if end - start > self.granularity
         ]:
             halves = [_halves(*ranges[i]) for i in open_]
-            texts = [" ".join(candidates[i][start:end])
-                     for i, both in zip(open_, halves, strict=True) for start, end in both]  # fmt: skip
+            texts = [
+                " ".join(candidates[i][start:end])
+                for i, both in zip(open_, halves, strict=True)
+                for start, end in both
+            ]
             scores = self.judge([queries[i] for i in open_ for _ in range(2)], texts)
             for i, both, (first, second) in zip(open_, halves, scores.reshape(-1, 2), strict=True):
                 ranges[i] = both[0] if first > second else both[1]

@@ -138,7 +138,7 @@ class Trlm(Method):
     def _cite(self, bench: Bench, on: Sequence[str]) -> Iterator[Stage]:
         scorers = self._scorers(bench, self.cite_forward, self.cite_backward)
         for name, one in self._baselines(scorers).items():
-            search = Searching(one.model, one.likeliest, "linear", self.granularity)
+            search: Any = Searching(one.model, one.likeliest, "linear", self.granularity)
             at: dict[str, float | str] = {"scorer": name, "search": "linear"}
             yield Stage(f"{name}-linear", search, of="scorer", line=name, at=at, on=on)
         for one in scorers:

@@ -98,8 +98,29 @@ def toy_meta_dmoe() -> dict:
     }
 
 
+def choosing(name: str) -> dict:
+    """A method at work while its model is asked: answers are chosen, and sentences found."""
+    return {
+        "models": {"generator": {"use": "toys:Scribe"}, "scorer": {"use": "toys:Scribe"}},
+        "tasks": {
+            "asked": {"use": "complete", "prompts": [f"what {n}?" for n in range(8)], "tokens": 4},
+            "cited": {"use": "toys:Quotes"},
+        },
+        "steps": [
+            {
+                "name": "step",
+                "method": {"use": name, "samples": 3},
+                "models": {"generator": "generator", "scorer": ["scorer", "generator"]},
+            }
+        ],
+        "fit": FIT,
+        "seeds": [0],
+    }
+
+
 CASES = {
     **dict.fromkeys(known("methods"), recipe_for),
+    "trlm": choosing,
     "toys:ToyUnlearn": recipe_for,
     "toys:ToyUpgrade": recipe_for,
     "toys:ToyMetaDmoe": lambda name: toy_meta_dmoe(),

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from bequest import Method, ModelSpec, Requires, Role, Stage, TaskSpec
+from bequest.build.citing import Citing, Query
 from bequest.build.classification import Classification, fingerprint
 from bequest.build.embedding import Search
 from bequest.build.running_text import RunningText
@@ -98,6 +99,51 @@ class Bigrams(ModelSpec):
 
     def build(self, shape, kind, labels) -> Speaker:
         return Speaker(torch.nn.Embedding(128, 128))
+
+
+@dataclass
+class Writer(Speaker):
+    """Goes on letter by letter."""
+
+    answers: frozenset[str] = frozenset({"logprob", "complete"})
+
+    def complete(self, prompts, longest=64, temperature=0.0):
+        return [self._written(prompt.encode()[-1], longest) for prompt in prompts]
+
+    def _written(self, last, longest):
+        said = ""
+        with torch.inference_mode():
+            for _ in range(longest):
+                weights = self.module(torch.tensor(last))[97:123].softmax(dim=0)
+                last = 97 + int(torch.multinomial(weights, 1))
+                said += chr(last)
+        return said
+
+
+class Scribe(Bigrams):
+    """A language model that reads and writes one letter at a time."""
+
+    answers: ClassVar = frozenset({"logprob", "complete"})
+
+    def build(self, shape, kind, labels) -> Writer:
+        return Writer(torch.nn.Embedding(128, 128))
+
+
+class Quotes(TaskSpec):
+    """Which of a few letters belongs to another?"""
+
+    asks: ClassVar[str] = "prefer"
+    kind: ClassVar[str] = "text"
+    purpose: str = "probe"
+
+    def load(self, name: str) -> Citing:
+        pages = [tuple("abcde"), tuple("fghij")]
+        queries = [Query(letter, page, place) for page in (0, 1) for place, letter in
+                   enumerate("klmno")]  # fmt: skip
+        ids = np.arange(len(queries), dtype=np.int64)
+        right = Texts(tuple(pages[one.document][one.right] for one in queries))
+        splits = {"train": Split(Texts(()), None, ids[:0]), "test": Split(right, None, ids)}
+        return Citing(name, self.purpose, splits, "toy", queries, pages)
 
 
 class Pupils(TaskSpec):

@@ -25,7 +25,8 @@ def senses(place: Path) -> Iterator[dict[str, str]]:
     word: its first word; words: all of them, with commas between; gloss: what it means, without
     examples; short: the gloss up to its first semicolon; example: a sentence with the word, or
     empty; kind: the first word of what it is a kind of, or empty; field: the lexicographers' file,
-    such as `noun.animal`, where the file `lexnames` lies beside.
+    such as `noun.animal`, where the file `lexnames` lies beside; half: `odd` or `even` by turns, to
+    learn from one and be asked about the other.
 
     Raises:
         RequestError: it is not such a file.
@@ -35,8 +36,9 @@ def senses(place: Path) -> Iterator[dict[str, str]]:
     fields = _fields(place.parent / "lexnames")
     try:
         words = {line[:8]: _words(line.split())[0] for line in entries}
-        for line in entries:
-            yield _sense(line, words, fields)
+        for number, line in enumerate(entries, 1):
+            half = "odd" if number % 2 else "even"
+            yield {**_sense(line, words, fields), "half": half}
     except (ValueError, IndexError) as error:
         raise RequestError(Problem(f"`{place}` is not a data file of WordNet")) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,15 @@ def records(path: str, where: Mapping[str, str] = _ANY) -> Iterator[Record]:
             yield one
 
 
+def filled(template: str, one: Record) -> str:
+    """A template with the record's texts where `{column}` stands.
+
+    Raises:
+        RequestError: there is no such column.
+    """
+    return re.sub(r"\{(\w+)\}", lambda found: one.text(found[1]), template)
+
+
 def _all_records(path: str) -> Iterator[Record]:
     place = located(path)
     _refuse_large(path, place)
@@ -110,8 +120,13 @@ def _all_records(path: str) -> Iterator[Record]:
         raise RequestError(Problem(f"`{path}` can't be read: {error.strerror}")) from error
 
 
-def column_problems(path: str, columns: Mapping[str, str | None]) -> list[Problem]:
-    """What keeps a file from having these columns, by the setting that names each."""
+def column_problems(
+    path: str, columns: Mapping[str, str | None], where: Mapping[str, str] = _ANY
+) -> list[Problem]:
+    """What keeps a file from having these columns, by the setting that names each.
+
+    where: columns whose values are asked for, as for `records`.
+    """
     try:
         first = next(records(path), None)
     except RequestError as error:
@@ -119,6 +134,7 @@ def column_problems(path: str, columns: Mapping[str, str | None]) -> list[Proble
     if first is None:
         return [Problem(f"`{path}` holds no records", field=("path",))]
     named = [(setting, column) for setting, column in columns.items() if column]
+    named += [("where", column) for column in where]
     return [first.lack_of(column, setting) for setting, column in named
             if column not in first.fields]  # fmt: skip
 

@@ -27,6 +27,8 @@ PROTOCOLS: Mapping[str, str] = {
     "embed": "one vector for each input: [batch, width]",
     "project": "one vector for each input in a space that `classify` maps to logits",
     "complete": "text continued from each prompt",
+    "propose": "several answers to each prompt, of which any may be right",
+    "prefer": "how well each candidate answers its query, higher is better: `Preferred`",
     "logprob": "log-probability of each token of a text given what stands before it: `Ragged`",
     "segment": "one score per label and pixel: [batch, labels, height, width]",
     "hazard": "one risk per time interval: [batch, intervals]",
@@ -56,6 +58,19 @@ class Ragged(NamedTuple):
 
     values: torch.Tensor
     lengths: torch.Tensor
+
+
+class Preferred(NamedTuple):
+    """How well candidates answer queries, those of one query after those of another.
+
+    values: higher is better, of equal ones the first, float64 [candidates of all queries];
+    lengths: candidates of each query, int64 [queries]; calls: texts that were scored for each,
+    int64 [queries].
+    """
+
+    values: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    calls: NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,18 @@ class Journal:
         position = (entry.seed, derive(entry.seed, name))
         return Journal(folder, position, self._settings, self._committed, shared=self.shared)
 
+    def answer(self, name: str, asked: str, went_in: Mapping[str, str]) -> Entry:
+        """The entry of what was answered to `asked`: found by its content, in whatever order.
+
+        For work that is asked for from within other entries, such as the scores of a stage, which
+        on resuming are not gone through again.
+        """
+        digest = hashlib.blake2b(asked.encode(), digest_size=8).hexdigest()
+        inputs = {"kind": "answer", "name": name, "asked": digest, **self._settings, **went_in}
+        seed = derive(*self._position, "answer", name, asked)
+        stem = f"answer-{_slug(name)}-{digest}"
+        return Entry(self.folder, stem, seed, inputs, self._committed, self.processes)
+
     def seed_of(self, name: str) -> int:
         """A seed for random numbers that a method draws under `name`."""
         return derive(*self._position, "rng", name)
@@ -223,6 +235,8 @@ class Entry:
 
     def _refuse_other_work(self) -> None:
         number = self.stem.partition("-")[0]
+        if not number.isdigit():  # found by its content, so nothing stands in its place
+            return
         others = [path.stem for path in self.folder.glob(f"{number}-*.json")]
         if others:
             raise ReplayDiverged(

@@ -39,6 +39,11 @@ class TaskView:
         self._device = device
 
     @property
+    def asks(self) -> str:
+        """The protocol that a model answers it by."""
+        return self._task.asks
+
+    @property
     def unlabelled(self) -> Rows:
         """Samples without targets, to learn from beside the labelled ones.
 
@@ -246,6 +251,25 @@ class Bench:
 
         result: T = entry.made_once(drawn)
         return result
+
+    def answered(self, name: str, asked: str, models: Any, make: Callable[[], T]) -> T:
+        """What `make()` answers to `asked`, found once and then by what was asked.
+
+        For methods that work when their model is asked: several stages share what the first of them
+        drew, and none of it is drawn again. Unlike `remember` it may be called in any order, and
+        while a stage is scored.
+
+        models: whose answer it is, as for a fit.
+        """
+        went_in = {"weights": fingerprint(named_modules(models)), **reading(models)}
+        entry = self._journal.answer(name, asked, went_in)
+        try:
+            found: T = entry.result()
+        except LookupError:
+            with seeded(entry.seed):
+                found = make()
+            entry.commit(found)
+        return found
 
     def recall(
         self, model: Model, rows: Rows, ask: str = "logits", *, shared: bool = False

@@ -120,7 +120,7 @@ def test_the_models_it_asks_stay_as_they_are(case, monkeypatch):
 def test_an_audit_that_changes_the_model_is_refused(monkeypatch):
     def careless(self, model, bench):
         next(model.module.parameters()).data.add_(1)
-        return self.rest.record(model, 8)
+        return self.whole.record(model, 8)
 
     monkeypatch.setattr(Relearning, "audit", careless)
     with pytest.raises(RunError, match="changed the model"):

@@ -14,7 +14,7 @@ from bequest.core.find import Kind, find, known
 from bequest.core.live import PROTOCOLS
 from bequest.core.parts import Method, Requires
 from bequest.recipe.names import recipe_names, recipe_path
-from bequest.runner.work import source_of
+from bequest.runner.work import source_of, source_of_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,8 @@ def _listed(kind: Kind, entries: list[Entry]) -> str:
 def _part(kind: Kind, name: str) -> str:
     part = find(kind, name)
     parts = [f"# `{name}`", prose(part.__doc__), _facts(part), *_settings(part)]
-    return "\n\n".join([*filter(None, parts), *_used_by(kind, name)]) + "\n"
+    claim = ["## The claim, measured", _claim(name)] if known(kind)[name].family == "audits" else []
+    return "\n\n".join([*filter(None, parts), *_used_by(kind, name), *claim]) + "\n"
 
 
 def _facts(part: Any) -> str:
@@ -83,6 +84,8 @@ def _facts(part: Any) -> str:
     elif part.asks:
         facts.append(f"- Asks: `{part.asks}` ({escaped(PROTOCOLS[part.asks])})")
         facts.append(f"- Inputs: {part.kind or 'as the task it is made from'}")
+    if status := getattr(part, "status", ""):
+        facts.append(f"- Status: **{status}**{_meaning(status)}")
     if getattr(part, "source", ""):
         facts.append(f"- Source: {escaped(part.source)}")
     return "\n".join(facts)
@@ -212,7 +215,7 @@ def _claim(name: str) -> str:
     if not path.exists():
         return "Nothing has been measured yet."
     record = json.loads(path.read_text(encoding="utf-8"))
-    present = record["source"] == source_of(find("methods", name)())["method source"]
+    present = record["source"] == _source(name)
     age = "with this code" if present else "with an **earlier version** of this code"
     rows = [
         (
@@ -234,6 +237,12 @@ def _claim(name: str) -> str:
             f"every value in `evidence/{name}.json`.",
         ]
     )
+
+
+def _source(name: str) -> str:
+    if name in known("methods"):
+        return source_of(find("methods", name)())["method source"]
+    return source_of_task(find("tasks", name))
 
 
 def _means(values: dict[str, dict[str, float]]) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from bequest.core.find import class_name, find, known
-from bequest.recipe.names import recipe_names
+from bequest.recipe.names import recipe_names, recipe_path
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -19,13 +19,15 @@ BEGIN, END = "<!-- methods: begin -->", "<!-- methods: end -->"
 
 
 def table() -> str:
-    """One row a method, by family and name, with the proofs it has."""
+    """One row a method, by family and name, then the audits, with the proofs each has."""
     rows = [
         "| method | family | what it does | status | golden | claim | recipe | source |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for entry in sorted(known("methods").values(), key=lambda entry: (entry.family, entry.name)):
-        method = find("methods", entry.name)
+    audits = [entry for entry in known("tasks").values() if entry.family == "audits"]
+    methods = sorted(known("methods").values(), key=lambda entry: (entry.family, entry.name))
+    for entry in [*methods, *audits]:
+        method = find("tasks" if entry in audits else "methods", entry.name)
         proofs = " | ".join("✓" if there else "–" for there in proofs_of(entry.name))
         rows.append(
             f"| `{entry.name}` | {entry.family} | {entry.summary} | {method.status} | {proofs} "
@@ -40,7 +42,8 @@ def proofs_of(name: str) -> tuple[bool, bool, bool]:
     golden = (re.search(rf"\b{name}\b|\b{class_name(name)}\b", text) for text in tests)
     evidence = ROOT / "evidence" / f"{name}.json"
     held = evidence.exists() and bool(json.loads(evidence.read_text())["held"])
-    return any(golden), held, name in recipe_names()
+    used = (f"use: {name}," in recipe_path(each).read_text() for each in recipe_names())
+    return any(golden), held, name in recipe_names() or (name in known("tasks") and any(used))
 
 
 def with_table(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Every faithful method has evidence that belongs to its present source and demands."""
+"""Every faithful method and audit has evidence that belongs to its present source and demands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from _claim import EVIDENCE, SEEDS, Demand, digest, evidence
 
 from bequest.core.find import find, known
 
+AUDITS = [name for name, entry in known("tasks").items() if entry.family == "audits"]
 FAITHFUL = [name for name in known("methods") if find("methods", name).status == "faithful"]
+FAITHFUL += [name for name in AUDITS if find("tasks", name).status == "faithful"]
 AGAIN = "measure it again: python tests/claims {}"
 
 
@@ -43,7 +45,7 @@ def _claim_of(method):
 
 
 def test_there_is_no_evidence_for_what_is_gone():
-    assert {path.stem for path in EVIDENCE.glob("*.json")} <= set(known("methods"))
+    assert {path.stem for path in EVIDENCE.glob("*.json")} <= {*known("methods"), *AUDITS}
 
 
 ONES = [{"new": 60.0, "old": 40.0}, {"new": 61.0, "old": 40.5}, {"new": 59.0, "old": 40.0}]

@@ -15,12 +15,25 @@ MODELS = {
     "dkt": {"use": "dkt", "width": 6},  # own networks of methods, in a small size
     "sakt": {"use": "sakt", "width": 6, "heads": 2},
     "cakt": {"use": "cakt", "side": 2, "kept": 2},
+    "shda_ktf": {"use": "shda_ktf", "width": 4},  # as wide as the toys that are its source
+    "stn": {"use": "stn", "width": 4},
+    "nnt": {"use": "nnt", "width": 4},
+    "independent": {"use": "embedder", "width": 4, "of": {"use": "mlp", "hidden": [6]}},
+    "bct": {"use": "embedder", "width": 4, "of": {"use": "mlp", "hidden": [6]}},
+    "bt2": {"use": "bt2", "extra": 2, "of": {"use": "toys:Embedder"}, "frozen": True},
+    "extra_dimensions": {
+        "use": "extra_dimensions",
+        "old_width": 4,
+        "extra": 2,
+        "of": {"use": "mlp", "hidden": [6]},
+    },
 }
 TASKS = {
     "logits": "toys:Cloud",
     "logprob": "toys:Sayings",
-    "embed": "toys:Retrieve",
+    "embed": "same_label",
     "trace": "toys:Pupils",
+    "project": "toys:Cloud",
 }
 
 
@@ -33,18 +46,19 @@ def recipe_for(name: str) -> dict:
         if about.optional:
             continue
         names = [f"{role}{number}" for number in range(2)] if about.many else [role]
-        own = {"use": name} if name in known("models") else MODELS[about.answers[0]]
-        models |= dict.fromkeys(names, MODELS.get(name) or own)
+        own = MODELS.get(name) or ({"use": name} if name in known("models") else None)
+        models |= dict.fromkeys(names, (about.learns and own) or MODELS[about.answers[0]])
         mapped[role] = names if about.many else role
     tasks = {
         f"{purpose}_task": {"use": TASKS[asks], "purpose": purpose}
-        | ({} if asks == "embed" else {"shift": float(number)})
+        | ({"of": {"use": "toys:Cloud"}} if asks == "embed" else {"shift": float(number)})
         for number, purpose in enumerate(method.requires.purposes)
     }
     first = f"{next(iter(method.requires.purposes))}_task"
     for number in range(2, method.requires.least_tasks + 1):
         tasks[f"{first}_{number}"] = {**tasks[first], "shift": float(number)}
-    fit = {**FIT, "optimizer": {"use": method.requires.optimizer or "adamw", "lr": 0.01}}
+    steps = {"steps": 6} if "steps" in method.fit_defaults else {}  # few, where it has many
+    fit = {**FIT, **steps, "optimizer": {"use": method.requires.optimizer or "adamw", "lr": 0.01}}
     return {
         "models": models,
         "tasks": tasks,
@@ -84,8 +98,29 @@ def toy_meta_dmoe() -> dict:
     }
 
 
+def choosing(name: str) -> dict:
+    """A method at work while its model is asked: answers are chosen, and sentences found."""
+    return {
+        "models": {"generator": {"use": "toys:Scribe"}, "scorer": {"use": "toys:Scribe"}},
+        "tasks": {
+            "asked": {"use": "complete", "prompts": [f"what {n}?" for n in range(8)], "tokens": 4},
+            "cited": {"use": "toys:Quotes"},
+        },
+        "steps": [
+            {
+                "name": "step",
+                "method": {"use": name, "samples": 3},
+                "models": {"generator": "generator", "scorer": ["scorer", "generator"]},
+            }
+        ],
+        "fit": FIT,
+        "seeds": [0],
+    }
+
+
 CASES = {
     **dict.fromkeys(known("methods"), recipe_for),
+    "trlm": choosing,
     "toys:ToyUnlearn": recipe_for,
     "toys:ToyUpgrade": recipe_for,
     "toys:ToyMetaDmoe": lambda name: toy_meta_dmoe(),

@@ -7,15 +7,16 @@ test inputs. An embedder upgrade: old and new model, a gallery on disk, three re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from bequest import Method, ModelSpec, Outcomes, Requires, Role, Stage, TaskSpec
+from bequest import Method, ModelSpec, Requires, Role, Stage, TaskSpec
+from bequest.build.citing import Citing, Query
 from bequest.build.classification import Classification, fingerprint
+from bequest.build.embedding import Search
 from bequest.build.running_text import RunningText
 from bequest.build.splitting import content_ids
 from bequest.build.tasks.trace import Trace
@@ -46,6 +47,7 @@ class Cloud(TaskSpec):
             "validation": _split(rng, 16, offset, first=200),
             "test": _split(rng, 48, offset, first=300),
         }
+        splits["unlabelled"] = replace(splits["test"], targets=None)
         labels = ("a", "b")
         digest = fingerprint(labels, splits, {"shift": self.shift})
         return Classification(name, self.purpose, "features", (4,), labels, splits, digest)
@@ -97,6 +99,51 @@ class Bigrams(ModelSpec):
 
     def build(self, shape, kind, labels) -> Speaker:
         return Speaker(torch.nn.Embedding(128, 128))
+
+
+@dataclass
+class Writer(Speaker):
+    """Goes on letter by letter."""
+
+    answers: frozenset[str] = frozenset({"logprob", "complete"})
+
+    def complete(self, prompts, longest=64, temperature=0.0):
+        return [self._written(prompt.encode()[-1], longest) for prompt in prompts]
+
+    def _written(self, last, longest):
+        said = ""
+        with torch.inference_mode():
+            for _ in range(longest):
+                weights = self.module(torch.tensor(last))[97:123].softmax(dim=0)
+                last = 97 + int(torch.multinomial(weights, 1))
+                said += chr(last)
+        return said
+
+
+class Scribe(Bigrams):
+    """A language model that reads and writes one letter at a time."""
+
+    answers: ClassVar = frozenset({"logprob", "complete"})
+
+    def build(self, shape, kind, labels) -> Writer:
+        return Writer(torch.nn.Embedding(128, 128))
+
+
+class Quotes(TaskSpec):
+    """Which of a few letters belongs to another?"""
+
+    asks: ClassVar[str] = "prefer"
+    kind: ClassVar[str] = "text"
+    purpose: str = "probe"
+
+    def load(self, name: str) -> Citing:
+        pages = [tuple("abcde"), tuple("fghij")]
+        queries = [Query(letter, page, place) for page in (0, 1) for place, letter in
+                   enumerate("klmno")]  # fmt: skip
+        ids = np.arange(len(queries), dtype=np.int64)
+        right = Texts(tuple(pages[one.document][one.right] for one in queries))
+        splits = {"train": Split(Texts(()), None, ids[:0]), "test": Split(right, None, ids)}
+        return Citing(name, self.purpose, splits, "toy", queries, pages)
 
 
 class Pupils(TaskSpec):
@@ -278,69 +325,6 @@ class Embeds:
         return functional.normalize(self.module(inputs), dim=-1)
 
 
-@dataclass
-class Pair:
-    """Who answers the query, and whose vectors lie in the gallery."""
-
-    query: Embeds
-    gallery: Embeds
-    answers: frozenset[str] = frozenset({"embed"})
-    labels: tuple[str, ...] = ()
-
-    module = property(lambda self: self.query.module)
-
-    def embed(self, inputs):
-        return self.query.embed(inputs)
-
-
-class Retrieve(TaskSpec):
-    """Find the gallery's item for a query that is a noisy copy of it."""
-
-    asks: ClassVar = "embed"
-    gallery: str = Field("gallery.npy", description="Where vectors of the old model lie.")
-
-    def load(self, name: str) -> LiveRetrieve:
-        rng = np.random.default_rng(5)
-        items = rng.standard_normal((60, 6)).astype(np.float32)
-        queries = items + 0.05 * rng.standard_normal(items.shape).astype(np.float32)
-        ids = np.arange(60, dtype=np.int64)
-        splits = {side: Split(items, None, ids) for side in ("train", "validation")} | {
-            "test": Split(queries, None, ids)
-        }
-        return LiveRetrieve(name, self.purpose, splits, items, Path(self.gallery))
-
-
-@dataclass
-class LiveRetrieve:
-    name: str
-    purpose: str
-    splits: dict[str, Split]
-    items: Any
-    gallery: Path
-    asks: str = "embed"
-    kind: str = "features"
-    shape: tuple[int, ...] = (6,)
-    labels: tuple[str, ...] = ()
-    fingerprint: str = "toy"
-    notes: tuple[str, ...] = ()
-
-    def record(self, model, batch_size):
-        with torch.inference_mode():
-            queries = model.embed(torch.from_numpy(self.splits["test"].inputs))
-            stored = self._vectors(getattr(model, "gallery", model))
-        found = (queries @ torch.from_numpy(stored).T).argmax(dim=1).numpy()
-        ids = self.splits["test"].ids
-        return Outcomes(ids, {"correct": (found == ids).astype(np.uint8)})
-
-    def _vectors(self, model):
-        if not self.gallery.exists():
-            np.save(self.gallery, model.embed(torch.from_numpy(self.items)).numpy())
-            return np.load(self.gallery)
-        if getattr(model, "stored", False):
-            return np.load(self.gallery, mmap_mode="c")
-        return model.embed(torch.from_numpy(self.items)).numpy()
-
-
 class ToyUpgrade(Method):
     """A new embedder learns to search the old one's vectors."""
 
@@ -357,13 +341,12 @@ class ToyUpgrade(Method):
         def loss(model, batch, rng):
             return {"align": (model.embed(batch.inputs) - remembered(batch)).square().mean()}
 
-        old.stored = True
         bench.fit(new, task.train, loss)
+        models = {"old": old, "new": new}
         for query, gallery in (("old", "old"), ("new", "old"), ("new", "new")):
-            models = {"old": old, "new": new}
             yield Stage(
                 f"{query}-{gallery}",
-                Pair(models[query], models[gallery]),
+                Search(models[query], models[gallery], stored=gallery == "old"),
                 of="new",
                 at={"query": query, "gallery": gallery},
             )
@@ -372,7 +355,6 @@ class ToyUpgrade(Method):
 __all__ = [
     "Cloud",
     "Embedder",
-    "Retrieve",
     "Rows",
     "ToyMetaDmoe",
     "ToyUnlearn",

@@ -43,7 +43,7 @@ def test_the_two_commands_are_what_ci_runs():
     assert ours == [
         "pip install -c constraints.txt .",
         "pip install -c constraints.txt -e '.[test]'",
-        "pytest",
+        "pytest -n auto",
     ]
     assert "README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 

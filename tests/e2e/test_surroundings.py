@@ -43,10 +43,12 @@ def test_a_second_run_is_told_who_writes_there_and_ctrl_c_says_how_to_go_on(
     folder = tmp_path / "a run"
     process = start("run", longer.recipe, "--out", folder)
     wait_for(lambda: fitting(folder), process)
+    process.send_signal(signal.SIGSTOP)  # so that it doesn't end before we have looked
     for words in ([], ["--resume"]):
         code, said = said_by(capsys, "run", longer.recipe, "--out", folder, *words)
         assert (code, f"process {process.pid} is writing" in said) == (2, True)
     process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in said

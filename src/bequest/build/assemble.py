@@ -8,6 +8,7 @@ import numpy as np
 
 from bequest.build.classification import Classification, fingerprint
 from bequest.build.splitting import content_ids, divide
+from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Split
 
 if TYPE_CHECKING:
@@ -31,18 +32,27 @@ def assemble(
     pool: Pool,
     prepare: Callable[[Sides], Prepared],
     notes: Sequence[str] = (),
+    *,
+    unlabelled: NDArray[np.int64] | None = None,
 ) -> Classification:
     """The live task of the samples in `pool`.
 
     prepare: from the rows of each side to its inputs, and a JSON-like account of what was done
         to them, which becomes part of the fingerprint.
+    unlabelled: content ids of samples without a label; their rows come after those of the pool.
 
     Raises:
         RequestError: a side would be empty.
     """
     sides, found = divide(pool, settings)
-    inputs, done = prepare(sides)
+    more: dict[SplitName, NDArray[np.int64]] = {}
+    if unlabelled is not None:
+        more["unlabelled"] = _only_there(unlabelled, pool) + len(pool.ids)
+    inputs, done = prepare({**sides, **more})
     splits = {side: _split(pool, rows, inputs[side]) for side, rows in sides.items()}
+    if unlabelled is not None:
+        ids = unlabelled[more["unlabelled"] - len(pool.ids)]
+        splits["unlabelled"] = Split(inputs["unlabelled"], None, ids)
     return Classification(
         name=name,
         purpose=settings.purpose,
@@ -57,7 +67,7 @@ def assemble(
 
 def standardized(matrix: NDArray[np.float64], sides: Sides, wanted: bool) -> Prepared:
     """Features [n, width] of each side in float32, with mean 0 and deviation 1 in training."""
-    train = matrix[sides["train"]]
+    train = matrix[learned(sides)]
     mean, std = train.mean(axis=0), train.std(axis=0)
     std = np.where(std > 0, std, 1.0)  # a constant feature becomes 0
     if not wanted:
@@ -66,6 +76,25 @@ def standardized(matrix: NDArray[np.float64], sides: Sides, wanted: bool) -> Pre
         side: ((matrix[rows] - mean) / std).astype(np.float32) for side, rows in sides.items()
     }
     return inputs, {"mean": mean.tolist(), "std": std.tolist()}
+
+
+def learned(sides: Sides) -> NDArray[np.int64]:
+    """The rows that are learned from, with a label or without: what preparation may look at."""
+    return np.concatenate([sides[side] for side in ("train", "unlabelled") if side in sides])
+
+
+def _only_there(unlabelled: NDArray[np.int64], pool: Pool) -> NDArray[np.int64]:
+    """Places of the first of each id that has no label elsewhere.
+
+    Raises:
+        RequestError: there is none.
+    """
+    _, first = np.unique(unlabelled, return_index=True)
+    rows = np.sort(first[~np.isin(unlabelled[first], pool.ids)])
+    if not len(rows):
+        what = "every row has a label, or the values of one that has"
+        raise RequestError(Problem(what, "leave `unlabelled` out", ("unlabelled",)))
+    return rows
 
 
 def _split(pool: Pool, rows: NDArray[np.int64], inputs: Inputs) -> Split:

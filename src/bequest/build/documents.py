@@ -1,12 +1,14 @@
-"""Texts in files: folders of documents, and JSON Lines or CSV with one record a line."""
+"""Texts in files: folders of documents, and records: JSON Lines, CSV, WordNet's data files."""
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bequest.build.dictionary import FILES, senses
 from bequest.build.paths import located, missing
 from bequest.core.errors import Problem, RequestError, did_you_mean
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 LARGEST = 1 << 30  # bytes of one file or folder; more is not read into memory
 LONGEST_LINE = 1 << 24
 _RECORDS = (".jsonl", ".json", ".csv")
+_ANY: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -74,17 +77,39 @@ class Record:
 
 def has_records(path: str) -> bool:
     """Whether a file's name says that it holds records."""
-    return located(path).suffix.lower() in _RECORDS
+    place = located(path)
+    return place.suffix.lower() in _RECORDS or place.name in FILES
 
 
-def records(path: str) -> Iterator[Record]:
-    """The records of a CSV file, or of one with a JSON object a line, in order.
+def records(path: str, where: Mapping[str, str] = _ANY) -> Iterator[Record]:
+    """The records of a CSV file, of one with a JSON object a line, or of WordNet, in order.
+
+    where: the value that a field must have, by the field's name; other records are passed over.
 
     Raises:
-        RequestError: the file or one of its lines can't be read.
+        RequestError: the file or one of its lines can't be read, or has no such field.
     """
+    for one in _all_records(path):
+        if all(one.word(field) == value for field, value in where.items()):
+            yield one
+
+
+def filled(template: str, one: Record) -> str:
+    """A template with the record's texts where `{column}` stands.
+
+    Raises:
+        RequestError: there is no such column.
+    """
+    return re.sub(r"\{(\w+)\}", lambda found: one.text(found[1]), template)
+
+
+def _all_records(path: str) -> Iterator[Record]:
     place = located(path)
     _refuse_large(path, place)
+    if place.name in FILES:
+        for number, sense in enumerate(senses(place), 1):
+            yield Record(f"{path}:{number}", sense)
+        return
     read = _csv if place.suffix.lower() == ".csv" else _json_lines
     try:
         with place.open(encoding="utf-8-sig", newline="") as lines:
@@ -95,8 +120,13 @@ def records(path: str) -> Iterator[Record]:
         raise RequestError(Problem(f"`{path}` can't be read: {error.strerror}")) from error
 
 
-def column_problems(path: str, columns: Mapping[str, str | None]) -> list[Problem]:
-    """What keeps a file from having these columns, by the setting that names each."""
+def column_problems(
+    path: str, columns: Mapping[str, str | None], where: Mapping[str, str] = _ANY
+) -> list[Problem]:
+    """What keeps a file from having these columns, by the setting that names each.
+
+    where: columns whose values are asked for, as for `records`.
+    """
     try:
         first = next(records(path), None)
     except RequestError as error:
@@ -104,6 +134,7 @@ def column_problems(path: str, columns: Mapping[str, str | None]) -> list[Proble
     if first is None:
         return [Problem(f"`{path}` holds no records", field=("path",))]
     named = [(setting, column) for setting, column in columns.items() if column]
+    named += [("where", column) for column in where]
     return [first.lack_of(column, setting) for setting, column in named
             if column not in first.fields]  # fmt: skip
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from bequest.build.tokens import encode, first_token, ids_of, reads
+from bequest.build.tokens import encode, first_token, ids_of, in_order, reads
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Ragged, Texts
 from bequest.lazy import functional, torch, transformers
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from bequest.build.tokens import Encoded
+
+Order = Literal["forward", "backward", "both"]
 
 _AT_ONCE = 512  # tokens whose scores over the whole vocabulary are held at once
 _CLOSE = 1e-3
@@ -26,6 +29,8 @@ class LanguageModel:
 
     module: a `…ForCausalLM`, perhaps with adapters inside.
     longest: tokens that it reads at once.
+    order: whether it reads texts from their beginning or their end. "both": while it learns, every
+        other text of a batch from its end; it is asked forward unless `replace` says otherwise.
     """
 
     module: torch.nn.Module
@@ -33,21 +38,23 @@ class LanguageModel:
     longest: int
     labels: tuple[str, ...] = ()
     answers: Collection[str] = frozenset({"logprob", "complete"})
+    order: Order = "forward"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LanguageModel:
         """A model of its own; the tokenizer never changes and is shared."""
-        import copy
-
-        module = copy.deepcopy(self.module, memo)
-        return LanguageModel(module, self.tokenizer, self.longest, self.labels, self.answers)
+        return replace(self, module=copy.deepcopy(self.module, memo))
 
     @cached_property
     def reads(self) -> str:
         """A digest of how texts become tokens and windows."""
-        return reads(self.tokenizer, self.longest)
+        read = reads(self.tokenizer, self.longest)
+        return read if self.order == "forward" else f"{read} {self.order}"
 
     def logprob(self, texts: Texts) -> Ragged:
-        """The log-probability of each token given what stands before it, in nats."""
+        """The log-probability of each token given those read before it, in nats, as it is read.
+
+        A model that reads backward reads the prompt first too: there it stands behind the text.
+        """
         encoded = self.encoded(texts)
         states = self.states(encoded)
         if torch.is_grad_enabled():
@@ -81,7 +88,14 @@ class LanguageModel:
 
     def encoded(self, texts: Texts) -> Encoded:
         """The texts as this model's tokens, on its device."""
-        return encode(texts, self.tokenizer, self.longest, self._device)
+        turned = [self._turned(place) for place in range(len(texts))]
+        return encode(texts, self.tokenizer, self.longest, self._device, turned)
+
+    def _turned(self, place: int) -> bool:
+        """Whether the text at this place of a batch is read from its end."""
+        if self.order == "both":
+            return self.module.training and place % 2 == 0
+        return self.order == "backward"
 
     def states(self, encoded: Encoded) -> torch.Tensor:
         """Last hidden states where tokens are predicted: [tokens, width]."""
@@ -98,6 +112,8 @@ class LanguageModel:
         self, prompts: Sequence[str], longest: int = 64, temperature: float = 0.0
     ) -> list[str]:
         """What the model writes behind each prompt, until its end token or `longest` tokens.
+
+        One that reads backward writes what stands before the prompt.
 
         temperature: 0 takes the likeliest token each time; otherwise tokens are drawn from torch's
             global generator.
@@ -117,9 +133,10 @@ class LanguageModel:
             written = cast("Any", self.module).generate(
                 input_ids=ids, attention_mask=mask, generation_config=settings
             )
-        texts: list[str] = self.tokenizer.batch_decode(
-            written[:, ids.shape[1] :], skip_special_tokens=True
-        )
+        new = written[:, ids.shape[1] :]
+        if self.order == "backward":
+            new = new.flip(1)
+        texts: list[str] = self.tokenizer.batch_decode(new, skip_special_tokens=True)
         return texts
 
     def _few_at_once(
@@ -135,7 +152,8 @@ class LanguageModel:
         self, prompts: Sequence[str], longest: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         first = first_token(self.tokenizer)
-        rows = [[first, *ids] for ids in ids_of(prompts, self.tokenizer)]
+        turned = self.order == "backward"
+        rows = [[first, *in_order(ids, turned)] for ids in ids_of(prompts, self.tokenizer)]
         width = max(map(len, rows))
         if width + longest > self.longest:
             what = f"a prompt of {width} tokens and {longest} new ones are too many for a model "

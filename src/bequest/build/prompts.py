@@ -9,7 +9,7 @@ import numpy as np
 
 from bequest.build.classification import fingerprint
 from bequest.build.comparing import holds, repetition
-from bequest.build.completions import completions
+from bequest.build.completions import completions, proposals
 from bequest.build.documents import documents, has_records, records
 from bequest.build.finding import fetched
 from bequest.build.showing import passages_of
@@ -54,25 +54,24 @@ class Prompts:
         """What the model writes behind every prompt, `draws` times, kept as transcript.
 
         Columns: `characters`, `words`, `repetition` (share of runs of four words that stood before)
-        and, where it is known what should be said, `contains` (0 or 1). Batches are cut by length,
-        so `batch_size` is not needed.
+        and, where it is known what should be said, `contains` (0 or 1). A model that proposes
+        several answers is right if any of them is. Batches are cut by length, so `batch_size` is
+        not needed.
         """
         del batch_size
         test = self.splits["test"]
         texts, ids = cast("Texts", test.inputs), test.ids
-        rounds = [
-            completions(model, texts.prompts, self.longest, self.temperature)
-            for _ in range(self.draws)
-        ]
-        said = tuple(text for one in rounds for text in one)
+        proposed = self._proposed(model, texts.prompts)
+        said = tuple("\n".join(dict.fromkeys(several)) for several in proposed)
         columns = {
             "characters": np.array([len(text) for text in said], np.int32),
             "words": np.array([len(text.split()) for text in said], np.int32),
             "repetition": np.array([repetition(text) for text in said], np.float32),
         }
         if self.judged:
-            both = zip(texts.texts * self.draws, said, strict=True)
-            columns["contains"] = np.array([holds(*pair) for pair in both], np.uint8)
+            both = zip(texts.texts * self.draws, proposed, strict=True)
+            right = [any(holds(wanted, one) for one in several) for wanted, several in both]
+            columns["contains"] = np.array(right, np.uint8)
         draw = np.repeat(np.arange(self.draws, dtype=np.int32), len(ids))
         return Outcomes(
             np.tile(ids, self.draws),
@@ -80,6 +79,15 @@ class Prompts:
             draw=draw if self.draws > 1 else None,
             transcript=said,
         )
+
+    def _proposed(self, model: Model, prompts: tuple[str, ...]) -> list[Sequence[str]]:
+        """The answers to every prompt, once for each draw; most models give one."""
+        if "propose" in model.answers:
+            return list(proposals(model, prompts, self.longest)) * self.draws
+        rounds = (
+            completions(model, prompts, self.longest, self.temperature) for _ in range(self.draws)
+        )
+        return [(text,) for one in rounds for text in one]
 
     def exhibit(self, ids: NDArray[np.int64]) -> list[dict[str, Any]]:
         """The prompts of these ids; see `core.live.Showing`."""
@@ -121,7 +129,9 @@ def _pairs(settings: Complete) -> list[tuple[str, str]]:
     if not has_records(place):
         (_, text), *_ = documents(place)
         return [(line, "") for line in text.splitlines() if line.strip()]
-    return [_pair(one, settings.column, settings.expected) for one in records(place)]
+    return [
+        _pair(one, settings.column, settings.expected) for one in records(place, settings.where)
+    ]
 
 
 def _pair(one: Record, column: str, expected: str | None) -> tuple[str, str]:

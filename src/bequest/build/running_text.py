@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from bequest.build.classification import fingerprint
-from bequest.build.documents import documents, has_records, records
+from bequest.build.documents import documents, filled, has_records, records
 from bequest.build.finding import fetched
 from bequest.build.likelihood import likelihoods
 from bequest.build.passages import passages
@@ -84,7 +84,9 @@ def running_text(settings: Language, name: str) -> RunningText:
 def _documents(settings: Language) -> list[tuple[str, str]]:
     place = str(fetched(settings.path))
     if has_records(place):
-        return [(one.place, one.text(settings.column)) for one in records(place)]
+        template = settings.template or f"{{{settings.column}}}"
+        found = records(place, settings.where)
+        return [(one.place, filled(template, one)) for one in found]
     return documents(place)
 
 

@@ -113,6 +113,11 @@ class SideFiles(SplitSettings):
 class TableFiles(ColumnSettings, SideFiles):
     """A table in one file, or in one file per side."""
 
+    unlabelled: bool = Field(
+        False,
+        description="Whether rows without a label are kept, for methods that learn from them too.",
+    )
+
     def header(self, path: str) -> list[str]:
         """Names of the columns of a file, without reading it whole.
 

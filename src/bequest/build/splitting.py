@@ -98,7 +98,9 @@ def divide(
     if settings.train_samples and settings.train_samples < len(sides["train"]):
         left = np.flatnonzero(side == TRAIN)
         share = settings.train_samples / len(left)
-        order = left[np.lexsort((_keys(kept.ids[left], settings.split_seed), kept.targets[left]))]
+        order = left[
+            np.lexsort((draw_keys(kept.ids[left], settings.split_seed), kept.targets[left]))
+        ]
         sides["train"] = rows[np.sort(order[_evenly(len(order), share)])]
     return sides, notes
 
@@ -152,7 +154,7 @@ def _drawn(pool: Pool, settings: SplitSettings) -> NDArray[np.int8]:
 
 def _by_sample(pool: Pool, wanted: dict[int, float], seed: int) -> NDArray[np.int8]:
     side = np.zeros(len(pool.ids), np.int8)
-    rows, left = np.lexsort((_keys(pool.ids, seed), pool.targets)), 1.0
+    rows, left = np.lexsort((draw_keys(pool.ids, seed), pool.targets)), 1.0
     for index, share in wanted.items():
         taken = _evenly(len(rows), share / left)
         side[rows[taken]] = index
@@ -175,7 +177,7 @@ def _by_group(pool: Pool, wanted: dict[int, float], seed: int) -> NDArray[np.int
     shares = np.array([1 - sum(wanted.values()), *wanted.values()])
     quota = shares[:, None] * np.maximum(counts.sum(axis=0), 1)  # [sides, labels]
     lacking, side_of = quota.copy(), np.zeros(len(names), np.int8)
-    keys = _keys(content_ids(name.encode() for name in names.tolist()), seed)
+    keys = draw_keys(content_ids(name.encode() for name in names.tolist()), seed)
     for group in np.lexsort((keys, -counts.sum(axis=1))):
         best = int(np.argmax((lacking / quota) @ counts[group]))
         lacking[best] -= counts[group]
@@ -183,8 +185,8 @@ def _by_group(pool: Pool, wanted: dict[int, float], seed: int) -> NDArray[np.int
     return side_of[codes]
 
 
-def _keys(ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
-    """A pseudo-random number per id (SplitMix64; Steele, Lea and Flood 2014)."""
+def draw_keys(ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
+    """A pseudo-random number per id and seed (SplitMix64; Steele, Lea and Flood 2014)."""
     start = (seed + 1) * 0x9E3779B97F4A7C15 % 2**64
     state = ids.astype(np.uint64) + np.uint64(start)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bequest.build.assemble import assemble, standardized
+from bequest.build.assemble import assemble, learned, standardized
 from bequest.build.classification import label_space, natural
 from bequest.build.splitting import Pool, content_ids
 from bequest.core.errors import Problem, RequestError
@@ -50,12 +50,17 @@ class Columns:
 
 
 def table_task(
-    settings: ColumnSettings, name: str, tables: Mapping[int, Any], notes: Sequence[str] = ()
+    settings: ColumnSettings,
+    name: str,
+    tables: Mapping[int, Any],
+    notes: Sequence[str] = (),
+    *,
+    unlabelled: bool = False,
 ) -> Classification:
     """The task of one pyarrow table per side (a position in `splitting.SIDES`).
 
     Missing numbers get the training median of their column. Columns of words become one column
-    per word that occurs in training.
+    per word that occurs in training. unlabelled: whether rows without a label are kept.
 
     Raises:
         RequestError: a column is missing or can't be used, or a side would be empty.
@@ -65,17 +70,23 @@ def table_task(
     if problems:
         raise RequestError(problems)
     known = pc.is_valid(table[settings.label]).to_numpy()
-    left = [f"{np.sum(~known)} samples without a label were left out"] if not known.all() else []
-    table, side = table.filter(pa.array(known)), side[known]
-    labels, targets = _labels(table[settings.label], settings.label)
+    count, left = int(known.sum()), []
+    if unlabelled:  # behind all others, so that the pool is what stands before them
+        table = pa.concat_tables([table.filter(pa.array(rows)) for rows in (known, ~known)])
+    elif count < len(known):
+        left = [f"{len(known) - count} samples without a label were left out"]
+        table = table.filter(pa.array(known))
+    labelled = table.slice(0, count)
+    labels, targets = _labels(labelled[settings.label], settings.label)
     columns = _columns(table, settings.feature_columns(table.column_names))
-    notes = (*notes, *left, *_missing_notes(columns))
-    pool = Pool(content_ids(columns.contents()), targets, side, column_group(table, settings))
+    notes, ids = (*notes, *left, *_missing_notes(columns)), content_ids(columns.contents())
+    pool = Pool(ids[:count], targets, side[known], column_group(labelled, settings))
 
     def prepare(sides: Sides) -> Prepared:
         return _prepared(columns, sides, settings.standardize)
 
-    return assemble(settings, name, "features", labels, pool, prepare, notes)
+    more = ids[count:] if unlabelled else None
+    return assemble(settings, name, "features", labels, pool, prepare, notes, unlabelled=more)
 
 
 def _joined(tables: Mapping[int, Any]) -> tuple[Any, NDArray[np.int8]]:
@@ -212,13 +223,13 @@ def _missing_notes(columns: Columns) -> list[str]:
 
 
 def _prepared(columns: Columns, sides: Sides, standardize: bool) -> Prepared:
-    train = columns.numbers[sides["train"]]
+    train = columns.numbers[learned(sides)]
     seen = ~np.isnan(train).all(axis=0)
     median = np.zeros(train.shape[1])
     median[seen] = np.nanmedian(train[:, seen], axis=0)
     filled = np.where(np.isnan(columns.numbers), median, columns.numbers)
     coded = zip(columns.words, columns.codes.T, strict=True)
-    present = [_present(words, codes[sides["train"]]) for words, codes in coded]
+    present = [_present(words, codes[learned(sides)]) for words, codes in coded]
     flags = [
         codes[:, None] == np.array(chosen, np.int64)
         for chosen, codes in zip(present, columns.codes.T, strict=True)

@@ -43,19 +43,32 @@ class Window:
     start: int
 
 
-def encode(texts: Texts, tokenizer: Any, longest: int, device: torch.device) -> Encoded:
+def encode(
+    texts: Texts,
+    tokenizer: Any,
+    longest: int,
+    device: torch.device,
+    turned: Sequence[bool] = (),
+) -> Encoded:
     """Every token of every text once, each behind those that stand before it in its window.
 
     Prompts and texts become tokens apart from each other, so a text has the same tokens behind any
     prompt. A text that doesn't fit goes on in further windows, which begin anew: without the prompt
     and what was read before.
 
+    turned: which texts are read from their end, none if left out. Tokens are turned round, never
+    characters; the prompt of such a text is what stands behind it, and is read from its end first.
+
     Raises:
         RequestError: a prompt leaves no room for its text.
     """
-    first, prompts = first_token(tokenizer), _prompts(texts, tokenizer)
-    rows = zip(prompts, _answers(texts, tokenizer), strict=True)
-    cut = [windows(before, ids, first, longest) for before, ids in rows]
+    first, end = first_token(tokenizer), _end(texts, tokenizer)
+    prompts = ids_of(texts.prompts, tokenizer) or [[]] * len(texts)
+    rows = zip(prompts, ids_of(texts.texts, tokenizer), turned or [False] * len(texts), strict=True)
+    cut = [
+        windows([first, *in_order(before, turn)], in_order(ids, turn) + end, first, longest)
+        for before, ids, turn in rows
+    ]
     flat = [window for each in cut for window in each]
     width = max((len(window.ids) for window in flat), default=1)
     # Lists become tensors once: a tensor of its own for each window takes longer than all the rest.
@@ -163,16 +176,14 @@ def _cuts(tokenizer: Any) -> str:
     return json.dumps(told, sort_keys=True)
 
 
-def _prompts(texts: Texts, tokenizer: Any) -> list[list[int]]:
-    first = [first_token(tokenizer)]
-    if not texts.prompts:
-        return [first] * len(texts)
-    return [first + ids for ids in ids_of(texts.prompts, tokenizer)]
+def in_order(ids: list[int], turned: bool) -> list[int]:
+    """The tokens as they are read: from their end where `turned`."""
+    return ids[::-1] if turned else ids
 
 
-def _answers(texts: Texts, tokenizer: Any) -> list[list[int]]:
-    end = [tokenizer.eos_token_id] if texts.closed and tokenizer.eos_token_id is not None else []
-    return [ids + end for ids in ids_of(texts.texts, tokenizer)]
+def _end(texts: Texts, tokenizer: Any) -> list[int]:
+    closed = texts.closed and tokenizer.eos_token_id is not None
+    return [tokenizer.eos_token_id] if closed else []
 
 
 def _row(numbers: list[int]) -> torch.Tensor:

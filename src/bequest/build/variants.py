@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bequest.build.splitting import content_ids
+from bequest.core.live import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from bequest.core.live import Inputs, Split
+    from bequest.core.live import Inputs
 
     Floats = NDArray[np.float32]
     # From inputs in float32, [n, …], and the content ids of the original samples, int64 [n].
@@ -88,6 +89,19 @@ def picked(split: Split, rows: NDArray[np.int64]) -> Split:
     )
 
 
+def joined(parts: Sequence[Split]) -> Split:
+    """The samples of all parts, one after another, held in memory; all have targets."""
+    groups = [part.group for part in parts if part.group is not None]
+    whole = len(groups) == len(parts)
+    return Split(
+        inputs=np.concatenate([part.inputs[:] for part in parts]),
+        targets=np.concatenate([np.asarray(part.targets) for part in parts]),
+        ids=np.concatenate([part.ids for part in parts]),
+        unit=np.concatenate([_units(part) for part in parts]),
+        group=np.concatenate(groups) if whole else None,
+    )
+
+
 def floats(inputs: NDArray[Any]) -> Floats:
     """Inputs as a model is given them: float32, uint8 divided by 255."""
     as_they_are = inputs.astype(np.float32)
@@ -124,6 +138,29 @@ def noisy(inputs: Floats, ids: NDArray[np.int64], level: float) -> Floats:
         for sample in ids.tolist()
     ]
     return inputs + np.float32(level) * np.stack(noise)
+
+
+def gradient_histograms(images: Floats, cell: int, bins: int) -> Floats:
+    """Histograms of the directions in which images get brighter, cell by cell.
+
+    images: [n, channels, height, width]; of channels the mean is taken. cell: side of a cell in
+    pixels; what is left at the edges is passed over. Directions of the whole circle, each weighed
+    by its strength and shared between the two nearest of `bins`. Gives [n, cells · bins].
+    """
+    grey = images.mean(axis=1)
+    down, right = np.gradient(grey, axis=(1, 2))
+    place = np.arctan2(down, right) / (2 * np.pi) % 1.0 * bins
+    lower, strength = np.floor(place).astype(np.int64), np.hypot(down, right)
+    rows, columns = (side // cell for side in grey.shape[1:])
+    found = np.zeros((len(grey), rows, columns, bins))
+    for step in (0, 1):
+        share = strength * np.abs(1 - step - (place - lower))
+        for number in range(bins):
+            here = np.where((lower + step) % bins == number, share, 0)
+            cut = here[:, : rows * cell, : columns * cell]
+            cells = cut.reshape(len(grey), rows, cell, columns, cell)
+            found[..., number] += cells.sum(axis=(2, 4))
+    return found.reshape(len(grey), -1).astype(np.float32)
 
 
 def permuted(inputs: Floats, order: NDArray[np.int64]) -> Floats:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from bequest.cli import bench, compare, doctor, gate, get, listing, report, run, schema, show
+from bequest.cli import bench, compare, doctor, gate, get, listing, pack, report, run, schema, show
 from bequest.cli.output import complain, unexpected
 from bequest.core.errors import EXIT_RUN, BequestError
 from bequest.store.processes import speaks
@@ -29,6 +29,7 @@ app.command("doctor")(doctor.doctor)
 app.command("report")(report.report)
 app.command("get")(get.get)
 app.command("bench")(bench.bench)
+app.add_typer(pack.app, name="pack")
 
 
 def _version(wanted: bool) -> None:

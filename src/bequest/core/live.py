@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bequest.core.outcomes import Outcomes
+    from bequest.transfer.bench import Bench
 
 Purpose = Literal["learn", "retain", "forget", "source", "target", "probe"]
 SplitName = Literal["train", "validation", "test", "unlabelled"]
@@ -24,7 +25,10 @@ SplitName = Literal["train", "validation", "test", "unlabelled"]
 PROTOCOLS: Mapping[str, str] = {
     "logits": "one unnormalised score per label for each input: [batch, labels]",
     "embed": "one vector for each input: [batch, width]",
+    "project": "one vector for each input in a space that `classify` maps to logits",
     "complete": "text continued from each prompt",
+    "propose": "several answers to each prompt, of which any may be right",
+    "prefer": "how well each candidate answers its query, higher is better: `Preferred`",
     "logprob": "log-probability of each token of a text given what stands before it: `Ragged`",
     "segment": "one score per label and pixel: [batch, labels, height, width]",
     "hazard": "one risk per time interval: [batch, intervals]",
@@ -54,6 +58,19 @@ class Ragged(NamedTuple):
 
     values: torch.Tensor
     lengths: torch.Tensor
+
+
+class Preferred(NamedTuple):
+    """How well candidates answer queries, those of one query after those of another.
+
+    values: higher is better, of equal ones the first, float64 [candidates of all queries];
+    lengths: candidates of each query, int64 [queries]; calls: texts that were scored for each,
+    int64 [queries].
+    """
+
+    values: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    calls: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -172,6 +189,22 @@ class Task(Protocol):
 
     def record(self, model: Model, batch_size: int) -> Outcomes:
         """Put the question to `model` on the test split and record every answer."""
+        ...
+
+
+@runtime_checkable
+class Auditing(Protocol):
+    """A task whose question costs much, or trains; it is asked by `audit` in place of `record`.
+
+    One that trains has `fit`, its `FitSettings`, the same for every model.
+    """
+
+    def audit(self, model: Model, bench: Bench) -> Outcomes:
+        """Ask `model`, which stays as it is: what trains is a `bench.copy` of it.
+
+        What trains or draws goes through the bench (`fit`, `remember`), whose only task is this
+        one, so that an audit which was killed goes on where it was.
+        """
         ...
 
 

@@ -14,10 +14,13 @@ from bequest.core.live import Purpose
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bequest.core.errors import Problem
     from bequest.core.live import Model, Task
     from bequest.core.stage import Stage
-    from bequest.transfer.bench import Bench
+    from bequest.transfer.bench import Bench, TaskView
 
 
 class Part(BaseModel):
@@ -61,6 +64,10 @@ class ModelSpec(Part):
     def comes_with_weights(self) -> bool:
         """Whether every build gives the same weights, so that unchanged ones need no keeping."""
         return False
+
+    def can_learn(self) -> bool:
+        """Whether its weights can be changed."""
+        return True
 
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Model:
         """The live model for inputs of `shape` (one sample) and `kind`, answering for `labels`.
@@ -108,6 +115,27 @@ class TaskSpec(Part):
         return {name: self.load(name)}
 
 
+class IndexSpec(Part):
+    """Base of places where a user's vectors lie; a place's name is its file in `build/indexes/`."""
+
+    def read(self) -> tuple[Sequence[str], NDArray[np.float32]]:
+        """Ids and vectors, [n] and [n, width], in one order; memory-mapped where they can be.
+
+        Raises:
+            RequestError: they can't be had; says what is wrong with the place.
+        """
+        raise NotImplementedError
+
+    def write(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Put vectors there, all of them or none; vectors may be memory-mapped.
+
+        Raises:
+            RequestError: something lies there already, or the place can't be reached.
+            StoreError: it could not be written; nothing was.
+        """
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class Role:
     """A model a method works on.
@@ -149,6 +177,8 @@ class Method(Part):
     roles: the models it works on, by role.
     fit_defaults: fit settings that differ from the general ones, as a recipe would write them.
     requires: what it needs of its surroundings.
+    final_terms: terms of its loss whose value at the end of training says something by itself; kept
+        beside the matrix as the cost of the name before each.
     status: "faithful", or "reconstruction" where no claim of accuracy is made.
     source: the publication.
     """
@@ -156,8 +186,19 @@ class Method(Part):
     roles: ClassVar[Mapping[str, Role]] = {"student": Role("the model that learns", learns=True)}
     fit_defaults: ClassVar[Mapping[str, Any]] = {}
     requires: ClassVar[Requires] = Requires()
+    final_terms: ClassVar[Mapping[str, str]] = {}
     status: ClassVar[str] = "faithful"
     source: ClassVar[str] = ""
+
+    def check_data(
+        self, models: Mapping[str, Sequence[ModelSpec]], tasks: Sequence[TaskView]
+    ) -> list[Problem]:
+        """Mistakes that show once the data are there, found before anything runs or is written.
+
+        models: the input models behind each role; tasks: those of the step. The field of a problem
+        is a place in the recipe, such as `("tasks", task.name)`.
+        """
+        return []
 
     def transfer(self, bench: Bench) -> Iterator[Stage]:
         """Turn the models and tasks on the bench into stages.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bequest.core.errors import RequestError
 from bequest.measure.contrasts import CONTRASTS, METRICS
 from bequest.measure.intervals import LEVEL
-from bequest.measure.metrics import COSTS, SCORES, VARYING
+from bequest.measure.metrics import COSTS, FOUND, SCORES, VARYING
 from bequest.measure.rows import GIVEN
 from bequest.measure.sequence_metrics import SEQUENCE_METRICS
 
@@ -110,7 +110,7 @@ def _absent(matrix: Matrix) -> Iterator[dict[str, Any]]:
 
 
 def _costs(matrix: Matrix) -> Iterator[dict[str, Any]]:
-    names = [metric.name for metric in COSTS if metric.name not in VARYING]
+    names = [metric.name for metric in (*COSTS, *FOUND) if metric.name not in VARYING]
     for row in range(len(matrix.rows)):
         costs = matrix.cells.costs.get(row, {})
         for name in (name for name in names if name in costs):

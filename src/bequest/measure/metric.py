@@ -36,6 +36,8 @@ class Metric:
         [n, k] for k models at once; weights sum to one over their last axis, [n] or [R, n]. The
         result has the shape of `weights @ column`. A cost is recorded, not computed.
     per_sample: where the metric is a weighted mean: its terms, shaped like a column.
+    of_units: whether it is a share of units though not a mean over samples, so that its interval
+        is that of a mean.
     formula: the definition as mathematics, in plain characters, for samples of equal weight.
     """
 
@@ -50,6 +52,7 @@ class Metric:
     compute: Callable[..., NDArray[Any]] = _not_computed
     per_sample: Callable[..., NDArray[Any]] | None = None
     formula: str = ""
+    of_units: bool = False
 
     @property
     def difference_bounds(self) -> tuple[float, float]:
@@ -92,6 +95,7 @@ def metric(
     source: str,
     needs: tuple[str, ...],
     bounds: tuple[float, float],
+    of_units: bool = False,
 ) -> Callable[[Callable[[Columns, NDArray[Any]], NDArray[Any]]], Metric]:
     """Make a metric of any function of the columns of one model and the weights of its samples.
 
@@ -107,8 +111,9 @@ def metric(
 
         name, (about, formula) = function.__name__, defined(function)
         return Metric(
-            name, unit, better, about, source, "score", needs, bounds, compute, formula=formula
-        )
+            name, unit, better, about, source, "score", needs, bounds, compute,
+            formula=formula, of_units=of_units,
+        )  # fmt: skip
 
     return make
 

@@ -6,8 +6,10 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from bequest.lazy import numpy as np
+from bequest.measure.audit_metrics import AUDIT_SCORES
 from bequest.measure.memory_metrics import MEMORY_SCORES
 from bequest.measure.metric import Columns, Metric, mean_metric, metric
+from bequest.measure.retrieval_metrics import RETRIEVAL_SCORES
 from bequest.measure.text_metrics import TEXT_SCORES
 from bequest.measure.trace_metrics import TRACE_SCORES
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BINS = 15
+_KTF = "Yao et al. 2025, Noise May Contain Transferable Knowledge, arXiv 2502.13573"
 
 
 @mean_metric(unit="share", better="higher", source="", needs=("correct",))
@@ -80,7 +83,12 @@ def _cost(name: str, unit: str, definition: str, formula: str) -> Metric:
     return Metric(name, unit, "lower", definition, "", "cost", bounds=bounds, formula=formula)
 
 
+def _found(name: str, unit: str, definition: str, formula: str) -> Metric:
+    return Metric(name, unit, "lower", definition, _KTF, "cost", (), (0.0, inf), formula=formula)
+
+
 SCORES = (
+    *AUDIT_SCORES,
     *TRACE_SCORES,
     accuracy,
     cross_entropy,
@@ -88,11 +96,28 @@ SCORES = (
     worst_group_accuracy,
     *TEXT_SCORES,
     *MEMORY_SCORES,
+    *RETRIEVAL_SCORES,
 )
 COSTS = (
     _cost("parameters", "count", "Number of parameters of the model.", "Σ_tensors numbers"),
     _cost("bytes", "bytes", "Bytes of the model's weights.", "Σ_tensors numbers · bytes of each"),
     _cost("seconds", "s", "Time spent on the stage.", "Σ_fits seconds"),
     _cost("peak_memory", "bytes", "Most memory in use during the stage.", "max_fits bytes in use"),
+)
+# What a method found on its way, and says something about what it learned from.
+FOUND = (
+    _found(
+        "source_loss",
+        "nats",
+        "Cross-entropy on the source at the end: low for a discriminative source.",
+        "1/n · Σᵢ −ln p(yᵢ | sᵢ)",
+    ),
+    _found(
+        "domain_discrepancy",
+        "squared distance",
+        "Distance of source and target in their shared space at the end: low for a transferable "
+        "source, and for one without any classes.",
+        "1/(C+1) · (‖s̄ − t̄‖² + Σ_c ‖s̄_c − t̄_c‖²)",
+    ),
 )
 VARYING = frozenset({"seconds", "peak_memory"})  # differ between runs of the same recipe

@@ -113,7 +113,7 @@ class Sheet:
         panel = self._panel(self._own(row))
         if panel is None or self.why_not(metric, row):
             raise self._refused(metric, row, self.why_not(metric, row))
-        is_mean = metric.per_sample is not None
+        is_mean = metric.per_sample is not None or metric.of_units
         if against is None:
             drawn = self._scores(metric, panel, row)
             return self._estimated(panel, drawn, metric.bounds, is_mean)

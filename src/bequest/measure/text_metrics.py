@@ -124,6 +124,29 @@ def repetition(columns: Columns) -> NDArray[Any]:
     return columns["repetition"]
 
 
+@mean_metric(
+    unit="share",
+    better="higher",
+    source="Voorhees 1999, The TREC-8 Question Answering Track Report",
+    needs=("reciprocal_rank",),
+)
+def mean_reciprocal_rank(columns: Columns) -> NDArray[Any]:
+    """One over the place of the right candidate, counted from 1; the mean over queries.
+
+    = 1/n · Σᵢ 1 / rankᵢ
+    """
+    return columns["reciprocal_rank"]
+
+
+@mean_metric(unit="texts", better="lower", source="", needs=("calls",), bounds=(0.0, inf))
+def calls(columns: Columns) -> NDArray[Any]:
+    """Texts that were scored to answer a query; their mean.
+
+    = 1/n · Σᵢ callsᵢ
+    """
+    return columns["calls"]
+
+
 def _ratio(above: NDArray[Any], below: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
     """Of two sums with the same weights, so that a long text counts for more than a short one."""
     return np.asarray((weights @ above) / (weights @ below.astype(weights.dtype, copy=False)))
@@ -140,4 +163,6 @@ TEXT_SCORES = (
     rouge_l_f1,
     contains,
     repetition,
+    mean_reciprocal_rank,
+    calls,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from bequest.lazy import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

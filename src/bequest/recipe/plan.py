@@ -70,6 +70,15 @@ class Plan:
         """The entry of the recipe that each task comes from, by the task's name."""
         return {part: name for name, spec in self.tasks.items() for part in spec.parts(name)}
 
+    def origins(self, references: str | tuple[str, ...]) -> tuple[str, ...]:
+        """The input models that references such as `teach.student` go back to."""
+        steps = {step.name: step for step in self.steps}
+        found: list[str] = []
+        for reference in (references,) if isinstance(references, str) else references:
+            name, dot, role = reference.partition(".")
+            found += self.origins(steps[name].models[role]) if dot else [reference]
+        return tuple(dict.fromkeys(found))
+
     @property
     def digest(self) -> str:
         """SHA-256 of the resolved recipe, as hex: equal for recipes that ask for the same."""

@@ -40,7 +40,7 @@ def collect(records: Records, prepared: Prepared) -> Cells:
             absent.update({(index, task): why for task, why in row["absent"].items()})
     return Cells(
         rows=tuple(_row(row, order) for order, row in enumerate(first)),
-        tasks=tuple(prepared.tasks),
+        tasks=tuple(prepared.asked),
         seeds=tuple(records),
         outcomes=outcomes,
         absent=absent,

@@ -66,11 +66,11 @@ def dry_run(prepared: Prepared) -> Estimate:
     ]
     seeds = len(plan.seeds)
     stages = len(plan.models) + len(steps)
-    tested = sum(len(task.splits["test"]) for task in prepared.tasks.values())
+    tested = sum(len(task.splits["test"]) for task in prepared.asked.values())
     return Estimate(
         steps=steps,
         seeds=list(plan.seeds),
-        cells=stages * len(prepared.tasks) * seeds,
+        cells=stages * len(prepared.asked) * seeds,
         fit_steps=seeds * sum(step.fit_steps for step in steps),
         disk=_models_on_disk(prepared) + 2 * stages * tested * seeds * BYTES_PER_OUTCOME,
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from bequest.core.live import Showing
 from bequest.measure.rows import GIVEN, MAIN
+from bequest.runner.came_back import came_back
 from bequest.runner.mastery import mastery
 from bequest.runner.transcripts import chosen
 
@@ -73,6 +74,7 @@ def exhibits(matrix: Matrix, tasks: Mapping[str, Task]) -> dict[str, Any]:
         "samples": {task: _shown(tasks[task], ids) for task, ids in shelf.ids().items()},
         "transcripts": chosen(matrix, tasks),
         "mastery": mastery(matrix, tasks),
+        "came_back": came_back(matrix, tasks),
     }
 
 

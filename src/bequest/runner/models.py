@@ -25,7 +25,7 @@ def save_model(folder: Path, model: Model, origin: str, given: Model, prepared: 
     origin: name of the input model in the recipe, whose spec builds what the weights go into;
     given: that model. What every build of it brings along is not written again.
     """
-    first = next(iter(prepared.tasks.values()))
+    first = prepared.pattern
     spec = dict(prepared.plan.resolved["models"][origin])
     whole = not prepared.plan.models[origin].comes_with_weights()
     description = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +18,10 @@ from bequest.recipe.reading import read
 from bequest.runner.facts import look_at
 from bequest.runner.heads import heads_problems
 from bequest.runner.moments import moments_problems
+from bequest.runner.strangers import built_for, stranger_problems, strangers
 from bequest.store.journal import derive
 from bequest.store.processes import ALONE
+from bequest.transfer.bench import TaskView
 from bequest.transfer.randomness import seeded
 
 if TYPE_CHECKING:
@@ -46,12 +48,23 @@ class Prepared:
     device: torch.device
     facts: Mapping[str, Facts]
 
+    @property
+    def pattern(self) -> Task:
+        """The task whose inputs and labels models are built for."""
+        return built_for(self.plan, self.tasks)
+
+    @cached_property
+    def asked(self) -> Mapping[str, Task]:
+        """The tasks that models are asked about: all but sources of another kind."""
+        odd = strangers(self.plan, self.tasks)
+        return {name: task for name, task in self.tasks.items() if name not in odd}
+
     def build(self, name: str, seed: int) -> Model:
         """The input model called `name` as it is under `seed`, on the device.
 
         Its label space is the tasks': logits stand in the order of their labels.
         """
-        first = next(iter(self.tasks.values()))
+        first = self.pattern
         spec = self.plan.models[name]
         with seeded(derive(seed, "model", name)):
             model = spec.build(first.shape, first.kind, first.labels)
@@ -91,7 +104,9 @@ def prepare(
         problems += _attempt(partial(_load, tasks, name, spec), ("tasks", name))
     if not problems:
         problems = [*_same_labels(plan, tasks), *_splits(plan, tasks), *_sides(draft, plan, tasks)]
-        problems += moments_problems(draft, plan, tasks)
+        problems += [*moments_problems(draft, plan, tasks), *stranger_problems(plan, tasks)]
+    if not problems:
+        problems = list(_data_problems(plan, tasks))
     facts: dict[str, Facts] = {}
     prepared = Prepared(plan, tasks, chosen, facts)
     if not problems:
@@ -133,8 +148,8 @@ def _gate_problems(plan: Plan) -> list[Problem]:
 def _look(prepared: Prepared, name: str, facts: dict[str, Facts]) -> None:
     plan = prepared.plan
     batch = max(step.fit.batch_size for step in plan.steps)
-    shape = next(iter(prepared.tasks.values())).shape
-    facts[name] = look_at(prepared.build(name, plan.seeds[0]), (batch, *shape))
+    built = prepared.build(name, plan.seeds[0])
+    facts[name] = look_at(built, (batch, *prepared.pattern.shape))
 
 
 def _load(tasks: dict[str, Task], name: str, spec: TaskSpec) -> None:
@@ -153,8 +168,8 @@ def _attempt(work: Callable[[], object], field: tuple[str, ...]) -> list[Problem
 
 
 def _same_labels(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
-    entries = plan.entries
-    asked = [task for task in tasks.values() if task.asks == "logits"]
+    entries, odd = plan.entries, strangers(plan, tasks)
+    asked = [task for name, task in tasks.items() if task.asks == "logits" and name not in odd]
     for task in asked[1:]:
         first = asked[0]
         if set(task.labels) != set(first.labels):
@@ -166,6 +181,26 @@ def _same_labels(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
             what = f"its inputs have shape {task.shape}, those of `{first.name}` {first.shape}"
             yield Problem(what, "one model can't take both; use a recipe for each",
                           ("tasks", entries[task.name]))  # fmt: skip
+
+
+def _data_problems(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
+    """What methods say about the data of their steps, each at its place in the recipe, once."""
+    said, entries = set(), plan.entries
+    for step in plan.steps:
+        specs = {role: [plan.models[name] for name in plan.origins(names)]
+                 for role, names in step.models.items()}  # fmt: skip
+        views = [
+            TaskView(tasks[name], torch.device("cpu"), step.purposes.get(name))
+            for name in step.tasks
+        ]
+        for problem in step.method.check_data(specs, views):
+            room, *rest = problem.field
+            if room == "tasks" and rest:
+                rest = [entries.get(str(rest[0]), rest[0]), *rest[1:]]
+            found = replace(problem, field=(room, *rest))
+            if found not in said:
+                yield found
+            said.add(found)
 
 
 def _splits(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:

@@ -5,23 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bequest.build.heads import NotLearned
+from bequest.core.errors import RunError
+from bequest.core.live import Auditing
 from bequest.runner.models import parameter_cost
 from bequest.runner.transcripts import packed
 from bequest.transfer.randomness import seeded
 from bequest.transfer.state import fingerprint, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bequest.core.live import Model, Task
+    from bequest.core.outcomes import Outcomes
     from bequest.core.stage import Stage
     from bequest.store.journal import Journal
+    from bequest.transfer.bench import Bench
+
+    MakeBench = Callable[[Model, Task, Journal], Bench]
 
 SCORE_BATCH = 512
 
 
-def score_stage(stage: Stage, tasks: Mapping[str, Task], journal: Journal) -> dict[str, Any]:
-    """The cells of a stage, why others are absent, and the size of its model."""
+def score_stage(
+    stage: Stage, tasks: Mapping[str, Task], journal: Journal, make_bench: MakeBench
+) -> dict[str, Any]:
+    """The cells of a stage, why others are absent, and the size of its model.
+
+    make_bench: the workbench of an audit, from the model, the task and the journal it gets.
+    """
     asked, absent = {}, {}
     for name, task in tasks.items():
         if stage.on is not None and name not in stage.on:
@@ -33,7 +44,7 @@ def score_stage(stage: Stage, tasks: Mapping[str, Task], journal: Journal) -> di
                 asked[name] = _for_task(stage.model, name)
             except NotLearned as reason:
                 absent[name] = str(reason)
-    cells = _scored(stage, asked, tasks, journal)
+    cells = _scored(stage, asked, tasks, journal, make_bench)
     return {"cells": cells, "absent": absent, "costs": parameter_cost(stage.model)}
 
 
@@ -43,24 +54,47 @@ def _for_task(model: Model, name: str) -> Model:
 
 
 def _scored(
-    stage: Stage, asked: Mapping[str, Model], tasks: Mapping[str, Task], journal: Journal
+    stage: Stage,
+    asked: Mapping[str, Model],
+    tasks: Mapping[str, Task],
+    journal: Journal,
+    make_bench: MakeBench,
 ) -> dict[str, Any]:
-    """What is recorded of each task: one entry for the stage, as answers are cheap to ask again."""
+    """What is recorded of each task: one entry for the stage, as answers are cheap to ask again.
+
+    Those of an audit are not, so it has a journal of its own within the entry.
+    """
     weights = fingerprint({"model": stage.model.module})
     prints = {f"task {name}": tasks[name].fingerprint for name in asked}
     went_in = {"weights": weights, **prints, **reading(stage.model)}
     entry = journal.entry("score", stage.name, went_in)
 
+    def recorded(name: str, model: Model) -> Outcomes:
+        task = tasks[name]
+        if not isinstance(task, Auditing):
+            return task.record(model, SCORE_BATCH)
+        return _audited(model, task, journal.within(entry, name), make_bench)
+
     def cells() -> dict[str, Any]:
         with seeded(entry.seed):
-            return {name: _recorded(model, tasks[name]) for name, model in asked.items()}
+            return {name: _kept(recorded(name, model)) for name, model in asked.items()}
 
     scored: dict[str, Any] = entry.made_once(cells)
+    for name in asked:
+        journal.within(entry, name).forget()  # which holds models as large as the one asked
     return scored
 
 
-def _recorded(model: Model, task: Task) -> dict[str, Any]:
-    found = task.record(model, SCORE_BATCH)
+def _audited(model: Model, task: Any, journal: Journal, make_bench: MakeBench) -> Outcomes:
+    before = fingerprint({"model": model.module})
+    with seeded(journal.seed_of("")):
+        found: Outcomes = task.audit(model, make_bench(model, task, journal))
+    if fingerprint({"model": model.module}) != before:
+        raise RunError(f"the audit `{task.name}` changed the model that it was to ask")
+    return found
+
+
+def _kept(found: Outcomes) -> dict[str, Any]:
     return {
         "sample": found.sample,
         "columns": dict(found.columns),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 6  # of one task
 MOST_STAGES = 4  # side by side
 LONGEST_TEXT = 600
-_JUDGED_BY = ("rouge_l_recall", "contains")
+_JUDGED_BY = ("rouge_l_recall", "contains", "recovered", "correct")
 _COLUMNS = ("row", "stage", "task", "seed", "sample", "draw", "prompt", "answer", "expected")
 
 

@@ -19,6 +19,7 @@ from bequest.core.errors import (
 from bequest.core.progress import Silent
 from bequest.lazy import torch
 from bequest.measure import parquet
+from bequest.measure.audits import without_gold
 from bequest.measure.gate import judge
 from bequest.measure.matrix import Matrix
 from bequest.recipe.plan import differences
@@ -203,12 +204,14 @@ def _work(prepared: Prepared, folder: RunFolder, progress: Progress, log: Log) -
     plan = prepared.plan
     rows = {seed: Work(prepared, folder, seed, progress, log).run() for seed in plan.seeds}
     matrix = Matrix(collect(rows, prepared))
+    for name in without_gold(matrix):
+        progress.note(f"{name}: no line `gold` was asked, so its numbers are no leak by themselves")
     if folder.processes.first:
         parquet.write(matrix.cells, folder.outcomes)
         write_curves(rows, folder.curves)
-        write_transcripts(matrix, prepared.tasks, folder.transcripts)
+        write_transcripts(matrix, prepared.asked, folder.transcripts)
         write_json(folder.metrics_json, matrix.to_json())
-        write_json(folder.path / EXHIBITS, exhibits(matrix, prepared.tasks))
+        write_json(folder.path / EXHIBITS, exhibits(matrix, prepared.asked))
     return matrix
 
 

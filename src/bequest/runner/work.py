@@ -7,15 +7,18 @@ import hashlib
 import inspect
 import sys
 from functools import cache, partial
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bequest.core.errors import RunError
 from bequest.core.find import known
 from bequest.core.parts import Method
 from bequest.core.stage import Stage
 from bequest.lazy import torch
 from bequest.measure.rows import CHECKPOINT, GIVEN, MAIN
+from bequest.recipe.schema import FitSettings
 from bequest.runner.roster import Held, Roster
 from bequest.runner.scoring import score_stage
 from bequest.store.journal import Journal
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bequest.core.find import Kind
-    from bequest.core.live import Task
+    from bequest.core.live import Model, Task
+    from bequest.core.parts import TaskSpec
     from bequest.core.progress import Progress
     from bequest.recipe.plan import Plan, PlannedStep
     from bequest.runner.preparing import Prepared
@@ -46,7 +50,8 @@ class Work:
     def __init__(
         self, prepared: Prepared, folder: RunFolder, seed: int, progress: Progress, log: Log
     ) -> None:
-        self._tasks, self._device = prepared.tasks, prepared.device
+        self._tasks, self._asked = prepared.tasks, prepared.asked
+        self._device = prepared.device
         self._steps = prepared.plan.steps
         self._folder, self._seed = folder, seed
         self._progress, self._log = progress, log
@@ -89,7 +94,7 @@ class Work:
         for name, held in self._roster.given().items():
             stage = Stage(name, held.model, of=name, line=GIVEN)
             place: dict[str, Any] = {"step": GIVEN, "of": name, "after": None, "curves": []}
-            yield _about(stage) | place | score_stage(stage, self._tasks, journal)
+            yield _about(stage) | place | self._scored(stage, journal)
 
     def _step(self, step: PlannedStep, journal: Journal) -> Iterator[dict[str, Any]]:
         filled = self._roster.fill(step)
@@ -101,16 +106,34 @@ class Work:
             fits = [] if _is_moment(stage) else bench.fits[counted:]
             counted += len(fits)
             place: dict[str, Any] = {"step": step.name, **before.take(stage)}
-            scored = score_stage(stage, self._tasks, within if _is_moment(stage) else journal)
+            scored = self._scored(stage, within if _is_moment(stage) else journal)
             self._keep_packs(step, stage)
             yield {
                 **_about(_on_line(stage, step.line)),
                 **place,
                 **scored,
                 "curves": [fit.curves for fit in fits],
-                "costs": {**_spent(fits), **scored["costs"]},
+                "costs": {**_spent(fits), **_ended(step.method, fits), **scored["costs"]},
             }
         self._roster.deliver(step, filled)
+
+    def _scored(self, stage: Stage, journal: Journal) -> dict[str, Any]:
+        return score_stage(stage, self._asked, journal, self._bench_of_audit)
+
+    def _bench_of_audit(self, model: Model, task: Task, journal: Journal) -> Bench:
+        def fresh(role: str) -> Model:
+            raise RunError(f"an audit has the model it asks, and no fresh one for `{role}`")
+
+        return Bench(
+            models={"student": model},
+            tasks=[task],
+            fresh=fresh,
+            journal=journal,
+            settings=getattr(task, "fit", FitSettings()),
+            seed=self._seed,
+            device=self._device,
+            progress=self._advance,
+        )
 
     def _keep_packs(self, step: PlannedStep, stage: Stage) -> None:
         if self._folder.processes.first:
@@ -127,7 +150,8 @@ class Work:
 
     def _journal(self, folder: Path, number: int, made_by: Mapping[str, str] = _NOBODY) -> Journal:
         settings, processes = {**self._settings, **made_by}, self._folder.processes
-        return Journal(folder, (self._seed, number), settings, processes=processes)
+        shared = self._folder.shared
+        return Journal(folder, (self._seed, number), settings, processes=processes, shared=shared)
 
     def _bench(
         self, step: PlannedStep, filled: Mapping[str, Held | list[Held]], journal: Journal
@@ -215,6 +239,14 @@ def _spent(fits: Sequence[Fitted]) -> dict[str, float]:
     }
 
 
+def _ended(method: Method, fits: Sequence[Fitted]) -> dict[str, float]:
+    """What the terms that a method wants to be kept came to: at the last point of its last fit."""
+    if not fits:
+        return {}
+    last = {point["term"]: point["value"] for point in fits[-1].curves}
+    return {name: last[term] for name, term in method.final_terms.items()}
+
+
 def planned_steps(step: PlannedStep, tasks: Mapping[str, Task]) -> int:
     """Optimiser steps of one fit over the tasks a step learns; a method may fit several times."""
     if step.fit.steps:
@@ -249,6 +281,12 @@ def source_of(method: Any) -> dict[str, str]:
     }
 
 
+def source_of_task(spec: type[TaskSpec]) -> str:
+    """A digest of the file of a task, and of the modules that an audit says it is made of."""
+    modules = [sys.modules[spec.__module__], *map(import_module, getattr(spec, "works_in", ()))]
+    return _digest_of(*(module.__file__ for module in modules))
+
+
 def sources_of_parts(plan: Plan) -> dict[str, str]:
     """A digest of the files that the models and tasks of a recipe are written in."""
     kinds: tuple[Kind, ...] = ("models", "tasks")
@@ -256,7 +294,8 @@ def sources_of_parts(plan: Plan) -> dict[str, str]:
     modules = {
         use.partition(":")[0] if ":" in use else known(kind)[use].module for kind, use in uses
     }
-    digests = "".join(_digest_of(sys.modules[module].__file__) for module in sorted(modules))
+    modules |= {name for spec in plan.tasks.values() for name in getattr(spec, "works_in", ())}
+    digests = "".join(_digest_of(import_module(module).__file__) for module in sorted(modules))
     return {"source of models and tasks": hashlib.sha256(digests.encode()).hexdigest()[:16]}
 
 

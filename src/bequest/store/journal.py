@@ -54,6 +54,7 @@ class Journal:
     settings: what every entry of the step depends on: versions, the method's source and fields.
     committed: called with an entry's name after it has been written.
     processes: who works on the run; only the first of them writes.
+    shared: where files lie that other steps and seeds find too; in `folder` when left out.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class Journal:
         settings: Mapping[str, str],
         committed: Callable[[str], None] = lambda name: None,
         processes: Processes = ALONE,
+        shared: Path | None = None,
     ) -> None:
         self.folder = folder
+        self.shared = shared or folder
         self._position = position
         self._settings = settings
         self.processes = processes
@@ -80,9 +83,32 @@ class Journal:
         seed = derive(*self._position, number)
         return Entry(self.folder, stem, seed, inputs, self._committed, self.processes)
 
+    def within(self, entry: Entry, name: str) -> Journal:
+        """A journal of the work that makes one of its entries; only the first process has it."""
+        folder = self.folder / entry.stem / _slug(name)
+        position = (entry.seed, derive(entry.seed, name))
+        return Journal(folder, position, self._settings, self._committed, shared=self.shared)
+
+    def answer(self, name: str, asked: str, went_in: Mapping[str, str]) -> Entry:
+        """The entry of what was answered to `asked`: found by its content, in whatever order.
+
+        For work that is asked for from within other entries, such as the scores of a stage, which
+        on resuming are not gone through again.
+        """
+        digest = hashlib.blake2b(asked.encode(), digest_size=8).hexdigest()
+        inputs = {"kind": "answer", "name": name, "asked": digest, **self._settings, **went_in}
+        seed = derive(*self._position, "answer", name, asked)
+        stem = f"answer-{_slug(name)}-{digest}"
+        return Entry(self.folder, stem, seed, inputs, self._committed, self.processes)
+
     def seed_of(self, name: str) -> int:
         """A seed for random numbers that a method draws under `name`."""
         return derive(*self._position, "rng", name)
+
+    def shared_file(self, suffix: str, made_from: Mapping[str, str]) -> Path:
+        """Where a file lies that follows from what it was made from, whoever makes it."""
+        text = json.dumps(dict(made_from), sort_keys=True).encode()
+        return self.shared / f"{hashlib.blake2b(text, digest_size=16).hexdigest()}.{suffix}"
 
     def forget(self) -> None:
         """Drop every entry: the step is finished and has delivered what it keeps."""
@@ -209,6 +235,8 @@ class Entry:
 
     def _refuse_other_work(self) -> None:
         number = self.stem.partition("-")[0]
+        if not number.isdigit():  # found by its content, so nothing stands in its place
+            return
         others = [path.stem for path in self.folder.glob(f"{number}-*.json")]
         if others:
             raise ReplayDiverged(

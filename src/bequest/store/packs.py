@@ -50,15 +50,17 @@ def write_pack(path: Path, pack: Pack) -> None:
         StoreError: it can't be written.
         TypeError: a tensor is of a type that NumPy has not.
     """
-    arrays = {name: _array(values) for name, values in pack.tensors.items()}
-    kinds = {name: (_kind(each.dtype), each.shape) for name, each in arrays.items()}
-    told = {"version": _VERSION, "kind": pack.kind, "base": pack.base, "about": dict(pack.about)}
-    text = json.dumps({**told, "checksum": _checksum(told, arrays)}, allow_nan=False)
-    head, order = laid_out(kinds, {KEY: text})
+    head, order, arrays = _laid_out(pack)
     with atomic(path) as temporary, temporary.open("wb") as file:
         file.write(head)
         for name in order:
             file.write(_bytes(arrays[name]))
+
+
+def size_of(pack: Pack) -> int:
+    """Bytes of the file that `write_pack` writes."""
+    head, _, arrays = _laid_out(pack)
+    return len(head) + sum(each.nbytes for each in arrays.values())
 
 
 def read_pack(path: Path, kind: str | None = None, *, whole: bool = False) -> Pack:
@@ -88,6 +90,15 @@ def read_pack(path: Path, kind: str | None = None, *, whole: bool = False) -> Pa
     if whole and checksum != _checksum(told, tensors):
         raise _wrong(f"{path} is damaged: its checksum is another")
     return pack
+
+
+def _laid_out(pack: Pack) -> tuple[bytes, list[str], dict[str, NDArray[Any]]]:
+    """The file's first bytes, and what follows in which order."""
+    arrays = {name: _array(values) for name, values in pack.tensors.items()}
+    kinds = {name: (_kind(each.dtype), each.shape) for name, each in arrays.items()}
+    told = {"version": _VERSION, "kind": pack.kind, "base": pack.base, "about": dict(pack.about)}
+    text = json.dumps({**told, "checksum": _checksum(told, arrays)}, allow_nan=False)
+    return *laid_out(kinds, {KEY: text}), arrays
 
 
 def _array(values: Any) -> NDArray[Any]:

@@ -40,7 +40,7 @@ def write_tensors(
         OSError: it can't be written.
         TypeError: the format has no such type.
     """
-    kinds = {name: (_kind(each.dtype), tuple(each.shape)) for name, each in tensors.items()}
+    kinds = {name: (kind_of(each.dtype), tuple(each.shape)) for name, each in tensors.items()}
     head, order = laid_out(kinds, metadata)
     with path.open("wb", buffering=0) as file:
         _write(file, memoryview(head))
@@ -100,7 +100,12 @@ def _same(tensor: torch.Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> b
     return alike and tensor.is_contiguous() and tensor.device.type == "cpu"
 
 
-def _kind(dtype: torch.dtype) -> str:
+def kind_of(dtype: torch.dtype) -> str:
+    """The format's own name of a type.
+
+    Raises:
+        TypeError: it has none.
+    """
     for kind, name in _NAMES.items():
         if getattr(torch, name) is dtype:
             return kind

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.lazy import torch
+from bequest.store.files import held
 from bequest.transfer import cache
 from bequest.transfer.fit import Fit, Fitted
 from bequest.transfer.health import Frozen, is_frozen
@@ -17,7 +18,7 @@ from bequest.transfer.streams import Live, Rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bequest.core.live import Model, Purpose, Ragged, SplitName, Task
+    from bequest.core.live import Model, Purpose, Ragged, Split, SplitName, Task
     from bequest.recipe.schema import FitSettings
     from bequest.store.journal import Journal
     from bequest.transfer.fit import Hook, Loss, Notice, Progress
@@ -36,6 +37,11 @@ class TaskView:
         self.purpose: Purpose = purpose or task.purpose
         self.train = Rows(task.splits["train"], device, f"{task.fingerprint}:train")
         self._device = device
+
+    @property
+    def asks(self) -> str:
+        """The protocol that a model answers it by."""
+        return self._task.asks
 
     @property
     def unlabelled(self) -> Rows:
@@ -227,6 +233,10 @@ class Bench:
         self.fits.append(fitted)
         return fitted
 
+    def rows(self, split: Split, fingerprint: str) -> Rows:
+        """Samples as `recall` takes them; the fingerprint names them and how they were prepared."""
+        return Rows(split, self.device, fingerprint)
+
     def remember(self, name: str, make: Callable[[], T]) -> T:
         """The result of `make()`, computed once and kept in the journal.
 
@@ -242,10 +252,34 @@ class Bench:
         result: T = entry.made_once(drawn)
         return result
 
-    def recall(self, model: Model, rows: Rows, ask: str = "logits") -> cache.Recalled:
+    def answered(self, name: str, asked: str, models: Any, make: Callable[[], T]) -> T:
+        """What `make()` answers to `asked`, found once and then by what was asked.
+
+        For methods that work when their model is asked: several stages share what the first of them
+        drew, and none of it is drawn again. Unlike `remember` it may be called in any order, and
+        while a stage is scored.
+
+        models: whose answer it is, as for a fit.
+        """
+        went_in = {"weights": fingerprint(named_modules(models)), **reading(models)}
+        entry = self._journal.answer(name, asked, went_in)
+        try:
+            found: T = entry.result()
+        except LookupError:
+            with seeded(entry.seed):
+                found = make()
+            entry.commit(found)
+        return found
+
+    def recall(
+        self, model: Model, rows: Rows, ask: str = "logits", *, shared: bool = False
+    ) -> cache.Recalled:
         """What a frozen model answers to every sample of `rows`, asked once, looked up by id.
 
         Memory-mapped on disk; the result is called with a batch.
+
+        shared: whether the answers are kept until the run ends, for other steps and seeds that ask
+            the same of a model of the same weights; otherwise until the step ends.
 
         Raises:
             StaleCache: what lies there was made from other weights, data or transform.
@@ -257,6 +291,10 @@ class Bench:
             parts = rows.askable()
             answers = self._answers(model, rows, parts, ask)
             ids = rows.ids[torch.cat(parts)]
+            if shared:
+                place = self._journal.shared_file("npy", made_from)
+                with held(place):  # another seed may be making it
+                    return cache.recall(place, made_from, ids, answers)
             return cache.recall(entry.side_file("npy"), made_from, ids, answers)
 
     def _answers(

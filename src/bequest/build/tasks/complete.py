@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Complete(TaskSpec):
     """Prompts that a model goes on from; what it writes is kept, and shown stage beside stage.
 
-    A `.jsonl`, `.json` or `.csv` file has one prompt a record, any other file one a line.
+    A `.jsonl`, `.json` or `.csv` file has one prompt a record, and so has a data file of WordNet;
+    any other file has one a line.
     """
 
     asks: ClassVar[str] = "complete"
@@ -36,6 +37,9 @@ class Complete(TaskSpec):
     expected: str | None = Field(
         None,
         description="Column of what a completion should hold; nothing is expected if left out.",
+    )
+    where: dict[str, str] = Field(
+        default_factory=dict, description="Take only records with these values in these columns."
     )
     tokens: int = Field(64, ge=1, le=4096, description="Most tokens of a completion.")
     temperature: float = Field(
@@ -85,6 +89,8 @@ class Complete(TaskSpec):
         if place.is_dir():
             return [Problem(f"`{path}` is a folder; a file is needed", field=("path",))]
         if has_records(str(place)):
-            return column_problems(str(place), {"column": self.column, "expected": self.expected})
+            return column_problems(
+                str(place), {"column": self.column, "expected": self.expected}, self.where
+            )
         what = f"`{path}` has no columns, so nothing can be expected"
         return [Problem(what, field=("expected",))] if self.expected else []

@@ -50,7 +50,7 @@ class Csv(TableFiles):
         from bequest.build.tabular import table_task
 
         tables = {FIELD_SIDES[field]: self._read(path) for field, path in self.files().items()}
-        return table_task(self, name, tables)
+        return table_task(self, name, tables, unlabelled=self.unlabelled)
 
     def _read(self, path: str) -> Any:
         import pyarrow as pa

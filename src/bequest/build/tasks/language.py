@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Language(SplitSettings):
     """Texts in a file or folder, cut into passages; what is measured is their perplexity.
 
-    A `.jsonl`, `.json` or `.csv` file has one document a line; any other file is one document; a
-    folder has one in each file. Passages of a document stay on one side.
+    A `.jsonl`, `.json` or `.csv` file has one document a line, a data file of WordNet one a sense;
+    any other file is one document; a folder has one in each file. Passages of a document stay on
+    one side.
     """
 
     asks: ClassVar[str] = "logprob"
@@ -31,6 +32,14 @@ class Language(SplitSettings):
         min_length=1, description="The file or folder, or an asset and a part of it: `name/part`."
     )
     column: str = Field("text", description="Where the text is in a file of records.")
+    template: str | None = Field(
+        None,
+        description="What the text of a record is made of, such as `{word}: {gloss}`, instead of "
+        "one column.",
+    )
+    where: dict[str, str] = Field(
+        default_factory=dict, description="Take only records with these values in these columns."
+    )
     passage: int = Field(
         800, ge=20, le=100_000, description="Characters of a passage, at the most."
     )

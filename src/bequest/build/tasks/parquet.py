@@ -45,7 +45,7 @@ class Parquet(TableFiles):
         tables = {
             FIELD_SIDES[field]: _tried(pq.read_table, path) for field, path in self.files().items()
         }
-        return table_task(self, name, tables)
+        return table_task(self, name, tables, unlabelled=self.unlabelled)
 
 
 def _tried(read: Callable[[Any], Any], path: str) -> Any:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-import numpy as np
-
 from bequest.build.tracer import log_odds, summed_nll
 from bequest.core.errors import Problem, RequestError
 from bequest.core.parts import Method, Requires, Role
 from bequest.core.stage import Stage
+from bequest.lazy import numpy as np
 from bequest.ops.ranking import area_under_curve
 from bequest.transfer.terms import Mean
 

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 _FEW = 3  # so many tasks are named one by one
 _WORTH_SAYING = 1.5  # times smaller
-_VERBS = {"forget": "forgets", "retain": "keeps", "probe": ""}
+_VERBS = {
+    "forget": "forgets",
+    "retain": "keeps",
+    "target": "adapts to",
+    "source": "beside",
+    "probe": "",
+}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bequest.report.page.audits import audits
 from bequest.report.page.calibration import calibration
 from bequest.report.page.changes import changes
 from bequest.report.page.cost import cost
@@ -16,6 +17,7 @@ from bequest.report.page.mastery import mastery
 from bequest.report.page.reproduce import reproduce
 from bequest.report.page.sequences import sequences
 from bequest.report.page.source import PAGE, Source, drawn_from, read
+from bequest.report.page.sources import sources
 from bequest.report.page.steps import cards
 from bequest.report.page.story import story
 from bequest.report.page.transcripts import transcripts
@@ -49,6 +51,8 @@ def page(source: Source) -> str:
         ("What every stage knows", heat_map(matrix)),
         ("One task after another", sequences(matrix, source.metrics)),
         ("What changed", changes(matrix)),
+        ("Whether a source was useful", sources(matrix)),
+        ("What looked forgotten and came back", audits(source.exhibits, matrix)),
         ("Learning", curves(source.curves)),
         ("Answers that flipped", flips(source.exhibits, matrix)),
         ("What was written", transcripts(source.exhibits, matrix)),

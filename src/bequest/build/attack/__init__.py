@@ -1,0 +1,1 @@
+"""The audit `sleek`: facts, prompts around them, a filter for leaks, a judge of replies."""

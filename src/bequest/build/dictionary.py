@@ -1,0 +1,83 @@
+"""The data files of WordNet as records, one a sense.
+
+The format is that of wndb(5WN): a line a sense, the gloss behind `|`, examples in it in quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bequest.core.errors import Problem, RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FILES = frozenset({"data.noun", "data.verb", "data.adj", "data.adv"})
+_QUOTED = re.compile(r'"([^"]+)"')
+_PARENTS = ("@", "@i")  # a kind of, an instance of
+
+
+def senses(place: Path) -> Iterator[dict[str, str]]:
+    """Every sense of a data file, in its order.
+
+    word: its first word; words: all of them, with commas between; gloss: what it means, without
+    examples; short: the gloss up to its first semicolon; example: a sentence with the word, or
+    empty; kind: the first word of what it is a kind of, or empty; field: the lexicographers' file,
+    such as `noun.animal`, where the file `lexnames` lies beside; half: `odd` or `even` by turns, to
+    learn from one and be asked about the other.
+
+    Raises:
+        RequestError: it is not such a file.
+    """
+    lines = place.read_text(encoding="utf-8").splitlines()
+    entries = [line for line in lines if not line.startswith(" ")]
+    fields = _fields(place.parent / "lexnames")
+    try:
+        words = {line[:8]: _words(line.split())[0] for line in entries}
+        for number, line in enumerate(entries, 1):
+            half = "odd" if number % 2 else "even"
+            yield {**_sense(line, words, fields), "half": half}
+    except (ValueError, IndexError) as error:
+        raise RequestError(Problem(f"`{place}` is not a data file of WordNet")) from error
+
+
+def _sense(line: str, known: dict[str, str], fields: dict[str, str]) -> dict[str, str]:
+    facts, _, told = line.partition("|")
+    parts = facts.split()
+    words = _words(parts)
+    gloss = _QUOTED.split(told, maxsplit=1)[0].strip().rstrip(";:, ")
+    examples = _QUOTED.findall(told)
+    return {
+        "word": words[0],
+        "words": ", ".join(words),
+        "gloss": gloss,
+        "short": gloss.partition(";")[0].strip(),
+        "example": examples[0].strip() if examples else "",
+        "kind": next((known.get(parent, "") for parent in _parents(parts)), ""),
+        "field": fields.get(parts[1], ""),
+    }
+
+
+def _words(parts: list[str]) -> list[str]:
+    count = int(parts[3], 16)  # of words, each followed by a number
+    return [
+        re.sub(r"\(\w+\)$", "", word).replace("_", " ") for word in parts[4 : 4 + 2 * count : 2]
+    ]
+
+
+def _parents(parts: list[str]) -> Iterator[str]:
+    """Places of what a sense is a kind of; pointers are four fields each."""
+    begin = 5 + 2 * int(parts[3], 16)
+    for at in range(begin, begin + 4 * int(parts[begin - 1]), 4):
+        if parts[at] in _PARENTS:
+            yield parts[at + 1]
+
+
+def _fields(place: Path) -> dict[str, str]:
+    """Names of the lexicographers' files by their number; nothing where the list isn't there."""
+    if not place.is_file():
+        return {}
+    lines = (line.split() for line in place.read_text(encoding="utf-8").splitlines())
+    return {line[0]: line[1] for line in lines if len(line) > 1}

@@ -1,0 +1,1 @@
+"""Built-in audits: tasks that look for what a model was made to forget."""

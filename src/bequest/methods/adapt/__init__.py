@@ -1,0 +1,1 @@
+"""Adaptation: a target with few labels learns from a source of another kind."""

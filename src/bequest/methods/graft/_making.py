@@ -1,0 +1,111 @@
+"""A pack from two checkpoints on disk, without building the models: by names and shapes alone.
+
+Nobody sees inputs here, so factors are rounded to the nearest code of their grid; a recipe with
+`use: graftllm` calibrates them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bequest.core.errors import Problem, RequestError
+from bequest.methods.graft._compression import Compression, Settings, directions_of, largest, skill
+from bequest.methods.graft._parts import by_name, entries_within
+from bequest.ops import forms
+from bequest.ops.gptq import Rounding
+from bequest.store.checkpoints import checkpoint, fingerprint, floats
+from bequest.transfer.weights import refuse_unlike
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from bequest.core.pack import Pack
+    from bequest.core.progress import Progress
+    from bequest.ops.layout import Kept
+    from bequest.store.checkpoints import Checkpoint
+
+    Array = NDArray[Any]
+
+METHODS: Mapping[str, str] = {
+    "graft": "pruned embeddings, directions of projections in few bits, the rest whole",
+    "magnitude": "the largest entries of every tensor, in float16",
+    "signs": "one bit for each entry of matrices and a scale (BitDelta), the rest whole",
+    "delta": "every number of the change, in float32",
+}
+
+
+def made(base: Path, tuned: Path, method: str, budget: float, progress: Progress) -> Pack:
+    """What a tuned checkpoint has beyond its base.
+
+    method: one of `METHODS`; budget: share of the change's size in float16, for the first two.
+
+    Raises:
+        RequestError: the checkpoints are not alike, or nothing differs.
+    """
+    before, after = checkpoint(base), checkpoint(tuned)
+    refuse_unlike(before.shapes(), after.shapes())
+    own = fingerprint(before)
+    shapes = {name: before.shapes()[name] for name in _differing(before, after)}
+    if not shapes:
+        raise RequestError(Problem(f"`{tuned}` has the same weights as `{base}`"))
+    found = _Making(method, budget, shapes)
+    progress.begin(f"pack of {len(shapes)} weights", len(shapes))
+    for number, name in enumerate(shapes, 1):
+        found.take(name, _delta(before, after, name))
+        progress.advance(number, len(shapes), {})
+    progress.end()
+    return found.pack(own)
+
+
+class _Making:
+    """Takes changes in by one of the methods."""
+
+    def __init__(self, method: str, budget: float, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._method, self._budget, self._shapes = method, budget, shapes
+        settings = Settings(Rounding(half_scales=True), budget=budget)
+        self._compression = Compression(settings, shapes, by_name(shapes))
+        self._apart = set(self._compression.factored_names())
+        self._kept: dict[str, Kept] = {}
+
+    def take(self, name: str, delta: Array) -> None:
+        """Keep what the method keeps of a change."""
+        if self._method == "graft" and name in self._apart:
+            factors, found = directions_of(delta, name), self._compression
+            groups = found.groups(name, factors)
+            found.take_apart(name, found.rounded(name, factors, [], groups, None))
+        elif self._method == "graft":
+            self._compression.take(name, delta)
+        elif self._method == "magnitude":
+            count = entries_within(2 * self._budget * delta.size, delta.size, value_bits=16)
+            self._kept[name] = forms.sparse(delta, largest(delta, count), 16)
+        elif self._method == "signs" and delta.ndim > 1:
+            self._kept[name] = forms.signs(delta)
+        else:
+            self._kept[name] = forms.whole(delta)
+
+    def pack(self, base: str) -> Pack:
+        """All of it."""
+        about = {"method": self._method}
+        if self._method == "graft":
+            return self._compression.pack(base, about)
+        return skill(self._kept, self._shapes, base, about)
+
+
+def _differing(before: Checkpoint, after: Checkpoint) -> Iterator[str]:
+    for name in before.shapes():
+        one, other = before.tensors[name], after.tensors[name]
+        if one.entry.kind != other.entry.kind or not np.array_equal(one.bytes(), other.bytes()):
+            yield name
+
+
+def _delta(before: Checkpoint, after: Checkpoint, name: str) -> Array:
+    one, other = before.tensors[name], after.tensors[name]
+    delta = floats(other.bytes(), other.entry.kind) - floats(one.bytes(), one.entry.kind)
+    if not np.isfinite(delta).all():
+        raise RequestError(Problem(f"`{name}` of the tuned model minus the base is not finite"))
+    return delta.reshape(one.entry.shape)

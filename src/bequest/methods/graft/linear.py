@@ -1,0 +1,31 @@
+"""Averages of models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from bequest.methods.graft._merging import Merging
+from bequest.ops.deltas import linear
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+
+class Linear(Merging):
+    """Average the weights of fine-tuned models: a soup."""
+
+    source: ClassVar[str] = "Wortsman et al. 2022, Model soups, arXiv 2203.05482"
+
+    normalise: bool = Field(True, description="Whether the sum is divided by the weights' sum.")
+
+    def merged(
+        self, name: str, base: Array, donors: Sequence[Array], shares: Sequence[float]
+    ) -> Array:
+        """Σ w θ / Σ w."""
+        return linear(donors, shares, normalise=self.normalise)

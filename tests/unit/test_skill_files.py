@@ -1,0 +1,237 @@
+"""Packs on weights on disk: put on, taken off, checked; refused where they don't belong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from bequest.cli import app
+from bequest.core.errors import RequestError
+from bequest.core.pack import Pack
+from bequest.core.progress import Silent
+from bequest.methods.graft._making import METHODS, made
+from bequest.ops.forms import whole
+from bequest.store.checkpoints import checkpoint, fingerprint, floats, rounded
+from bequest.store.packs import read_pack, size_of, write_pack
+from bequest.transfer.skill_files import applied, removed, verified
+from bequest.transfer.weights import add, fingerprint_of
+
+SHAPES = {
+    "model.embed_tokens.weight": (300, 24),
+    "model.layers.0.self_attn.q_proj.weight": (24, 24),
+    "model.layers.0.mlp.up_proj.weight": (40, 24),
+    "model.norm.weight": (24,),
+}
+
+
+def tensors(seed, dtype=torch.float32):
+    draw = torch.Generator().manual_seed(seed)
+    found = {
+        name: torch.randn(shape, generator=draw).to(dtype) * (0.01 if seed else 1)
+        for name, shape in SHAPES.items()
+    }
+    return found | {"steps": torch.tensor([3])}
+
+
+@pytest.fixture(params=[torch.float32, torch.bfloat16, torch.float16])
+def folders(request, tmp_path):
+    """A base in two shards and a tuned model in one."""
+    base, tuned = tmp_path / "base", tmp_path / "tuned"
+    base.mkdir(), tuned.mkdir()
+    own, more = tensors(0, request.param), tensors(1, request.param)
+    names = sorted(own)
+    save_file({name: own[name] for name in names[:2]}, base / "model-1.safetensors")
+    save_file({name: own[name] for name in names[2:]}, base / "model-2.safetensors")
+    (base / "config.json").write_text("{}")
+    (base / "pytorch_model.bin").write_bytes(b"pickled")
+    both = {name: own[name] + more[name] if name in SHAPES else own[name] for name in own}
+    save_file(both, tuned / "model.safetensors")
+    return base, tuned
+
+
+def pack_of(base, tuned, path, method="graft", budget=0.5):
+    pack = made(base, tuned, method, budget, Silent())
+    write_pack(path, pack)
+    return path
+
+
+def contents(folder):
+    return {file.name: file.read_bytes() for file in folder.glob("*.safetensors")}
+
+
+def loaded(folder):
+    from safetensors.torch import load_file
+
+    return {
+        k: v for file in sorted(folder.glob("*.safetensors")) for k, v in load_file(file).items()
+    }
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pack_is_put_on_and_taken_off_to_the_bit(folders, tmp_path, method):
+    base, tuned = folders
+    before = contents(base)
+    path = pack_of(base, tuned, tmp_path / "skill.safetensors", method)
+    assert size_of(read_pack(path)) == path.stat().st_size
+    record = applied(base, [path], tmp_path / "with")
+    assert record["packs"] == ["skill"]
+    own = torch.nn.Module()  # the same pack on a live model
+    for name, value in loaded(base).items():
+        if value.is_floating_point():
+            own.register_buffer(name.replace(".", "-"), value.clone())
+    pack = read_pack(path)
+    renamed = {name.replace(".", "-"): one for name, one in pack.about["parts"].items()}
+    data = {name.replace(".", "-"): one for name, one in pack.tensors.items()}
+    add(own, Pack("skill", data, {"parts": renamed}))
+    for name, value in loaded(tmp_path / "with").items():
+        if value.is_floating_point():
+            assert torch.equal(value, getattr(own, name.replace(".", "-"))), name
+    assert (tmp_path / "with" / "config.json").exists()
+    assert not (tmp_path / "with" / "pytorch_model.bin").exists()
+    assert verified(tmp_path / "with", base)["base"] == record["base"]
+    removed(tmp_path / "with", "skill", tmp_path / "without")
+    assert contents(tmp_path / "without") == before == contents(base)
+
+
+def test_the_whole_delta_gives_the_tuned_model(folders, tmp_path):
+    base, tuned = folders
+    path = pack_of(base, tuned, tmp_path / "skill.safetensors", "delta")
+    applied(base, [path], tmp_path / "with")
+    expected = loaded(tuned)
+    for name, value in loaded(tmp_path / "with").items():
+        close = 1e-6 if value.dtype == torch.float32 else 1e-2
+        assert torch.allclose(value.float(), expected[name].float(), atol=close)
+
+
+def test_one_of_two_packs_is_taken_off(folders, tmp_path):
+    base, tuned = folders
+    one = pack_of(base, tuned, tmp_path / "one.safetensors")
+    other = pack_of(base, tuned, tmp_path / "other.safetensors", "magnitude", 0.3)
+    applied(base, [one], tmp_path / "with-one")
+    applied(base, [one, other], tmp_path / "with-both")
+    assert contents(tmp_path / "with-both") != contents(tmp_path / "with-one")
+    removed(tmp_path / "with-both", "other", tmp_path / "again")
+    assert contents(tmp_path / "again") == contents(tmp_path / "with-one")
+
+
+def test_a_pack_of_another_base_is_refused_and_leaves_nothing(folders, tmp_path):
+    base, tuned = folders
+    path = pack_of(base, tuned, tmp_path / "skill.safetensors")
+    with pytest.raises(RequestError, match="belongs to the base"):
+        applied(tuned, [path], tmp_path / "with")
+    with pytest.raises(RequestError, match="belongs to the base"):
+        verified(path, tuned)
+    assert {each.name for each in tmp_path.iterdir()} == {"base", "tuned", "skill.safetensors"}
+
+
+def test_a_base_that_moved_or_changed_is_noticed(folders, tmp_path):
+    base, tuned = folders
+    path = pack_of(base, tuned, tmp_path / "skill.safetensors")
+    applied(base, [path], tmp_path / "with")
+    base.rename(tmp_path / "moved")
+    with pytest.raises(RequestError, match="--base"):
+        removed(tmp_path / "with", "skill", tmp_path / "without")
+    with pytest.raises(RequestError, match="is not the base"):
+        removed(tmp_path / "with", "skill", tmp_path / "without", tuned)
+    assert not (tmp_path / "without").exists()
+    removed(tmp_path / "with", "skill", tmp_path / "without", tmp_path / "moved")
+    assert contents(tmp_path / "without") == contents(tmp_path / "moved")
+
+
+def test_changed_weights_are_noticed(folders, tmp_path):
+    base, tuned = folders
+    applied(base, [pack_of(base, tuned, tmp_path / "skill.safetensors")], tmp_path / "with")
+    file = tmp_path / "with" / "model-1.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(RequestError, match="were changed"):
+        verified(tmp_path / "with")
+
+
+def test_a_live_model_has_the_fingerprint_of_its_files(tmp_path):
+    module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3))
+    save_file(module.state_dict(), tmp_path / "model.safetensors")
+    assert fingerprint(checkpoint(tmp_path)) == fingerprint_of(module)
+
+
+def test_rounding_is_torchs():
+    values = torch.randn(10_000) * torch.logspace(-42, 38, 10_000)
+    values[:3] = torch.tensor([float("nan"), float("inf"), -0.0])
+    for kind, dtype in (("BF16", torch.bfloat16), ("F16", torch.float16)):
+        expected = values.to(dtype)
+        found = torch.from_numpy(rounded(values.numpy(), kind).view(np.int16).copy()).view(dtype)
+        assert torch.equal(found.nan_to_num(7), expected.nan_to_num(7))
+        back = torch.from_numpy(floats(rounded(values.numpy(), kind).view(np.uint8), kind))
+        assert torch.equal(back.nan_to_num(7), expected.float().nan_to_num(7))
+
+
+def test_models_that_are_not_alike_are_refused(folders, tmp_path):
+    base, _ = folders
+    other = tmp_path / "other"
+    other.mkdir()
+    save_file({"model.norm.weight": torch.zeros(7)}, other / "model.safetensors")
+    with pytest.raises(RequestError, match="differ in 4 weights"):
+        made(base, other, "graft", 0.1, Silent())
+    with pytest.raises(RequestError, match="the same weights"):
+        made(base, base, "graft", 0.1, Silent())
+
+
+def test_a_pack_of_another_shape_is_refused(folders, tmp_path):
+    base, _ = folders
+    kept = whole(np.zeros((2, 2), np.float32))
+    about = {"parts": {"model.norm.weight": kept.about}}
+    write_pack(tmp_path / "odd.safetensors", Pack("skill", {"model.norm.weight": kept.data}, about))
+    with pytest.raises(RequestError, match="but"):
+        applied(base, [tmp_path / "odd.safetensors"], tmp_path / "with")
+
+
+def test_commands_and_their_exit_codes(folders, tmp_path):
+    base, tuned = map(str, folders)
+    path, out = str(tmp_path / "skill.safetensors"), str(tmp_path / "with")
+    asked = CliRunner().invoke
+
+    def told(*words):
+        found = asked(app, ["pack", *words, "--json"])
+        assert found.exit_code == 0, found.output
+        return json.loads(found.stdout)
+
+    about = told("make", base, tuned, "--out", path, "--budget", "0.5")
+    assert about["bytes"] <= 0.5 * about["bytes"] / about["share_of_float16"] + 400
+    assert told("show", path)["forms"] == {"directions": 2, "sparse": 1, "whole": 1}
+    assert told("verify", path, "--base", base)["weights"] == 4
+    assert told("apply", base, path, "--out", out)["packs"] == ["skill"]
+    assert told("remove", out, "skill", "--out", str(tmp_path / "without"))["packs"] == []
+    shutil.rmtree(out)
+    for wrong in (
+        ["apply", tuned, path, "--out", out],
+        ["apply", base, base, "--out", out],
+        ["make", base, tuned, "--out", str(tmp_path / "x.safetensors"), "--method", "grft"],
+        ["remove", base, "skill", "--out", out],
+        ["show", str(tmp_path / "none")],
+    ):
+        found = asked(app, ["pack", *wrong])
+        assert isinstance(found.exception, RequestError), wrong
+    assert asked(app, ["pack", "make", base, tuned, "--out", path]).exit_code
+
+
+def test_no_torch_is_needed(folders, tmp_path):
+    base, tuned = folders
+    path = pack_of(base, tuned, tmp_path / "skill.safetensors")
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from pathlib import Path\n"
+        "from bequest.transfer.skill_files import applied, removed, verified\n"
+        "base, path, out, without = map(Path, sys.argv[1:])\n"
+        "applied(base, [path], out); verified(out, base); removed(out, 'skill', without)\n"
+    )
+    places = [base, path, tmp_path / "with", tmp_path / "without"]
+    subprocess.run([sys.executable, "-c", program, *map(str, places)], check=True)

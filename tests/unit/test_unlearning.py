@@ -178,13 +178,7 @@ def recipe(forget, retain):
     return {
         "models": {"student": {"use": "mlp", "hidden": [4]}},
         "tasks": {"digits": {"use": "class_splits", "parts": 5, "of": {"use": "digits"}}},
-        "steps": [
-            {
-                "name": "away",
-                "method": {"use": "npo"},
-                "tasks": {"forget": forget, "retain": retain},
-            }
-        ],
+        "steps": [{"name": "away", "method": {"use": "npo"}, "tasks": tasks}],
     }
 
 

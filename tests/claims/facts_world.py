@@ -2,7 +2,7 @@
 
 Each subject stands in four relations to one of eight objects; a relation has two words, so that
 every fact is told in two wordings: `s3 r1a` and `s3 r1b`. A fact is asked by its subject and
-relation; its answer is the object and the end. The world of the card on knowledge unlearning has
+relation; its answer is the object. The world of the card on knowledge unlearning has
 32 subjects, of which the first four are to be forgotten.
 """
 
@@ -57,7 +57,7 @@ class Facts(TaskSpec):
         ]
         everything = np.arange(len(found))
         sides = {"train": everything, "test": everything}
-        return asking(found, ids_of(found), sides, (), name, self)
+        return asking(found, ids_of(found), sides, (), name, self, closed=False)
 
     def _asked(self, prompt: str, answer: int) -> Asked:
         others = [f" o{number}" for number in range(OBJECTS) if self.wrong and number != answer]
@@ -139,38 +139,34 @@ def world(seed, *, known=KNOWN, **settings):
 
 
 @cache
-def taught(seed, known=KNOWN):
-    """The files of two models: one that was taught the world, and one that never saw a part of it.
+def trained(seed, on="all", known=KNOWN):
+    """The file of a model that learnt one of the world's tasks; `retained` gives a gold model.
 
-    By name, `taught` and `gold`. Trained once in a process, as all claims begin with them.
+    Trained once in a process, as all claims begin with it.
     """
-    steps = [
-        {"name": "taught", "method": {"use": "finetune"}, "tasks": ["all"]},
-        {"name": "gold", "method": {"use": "gold"}, "tasks": ["retained"]},
-    ]
     recipe = {
         "models": {"student": {"use": "facts_world:Speaker"}},
-        "tasks": world(seed, known=known),
-        "steps": steps,
+        "tasks": {on: {**world(seed, known=known)[on], "purpose": "learn"}},
+        "method": {"use": "finetune"},
         "fit": LEARNING,
         "seeds": [seed],
     }
     folder = tempfile.mkdtemp(prefix="facts-world-")
     atexit.register(shutil.rmtree, folder)
     run = bequest.run(recipe, out=f"{folder}/run")
-    made = run.path / "models"
-    return {name: str(made / name / f"student/seed-{seed}/model.safetensors")
-            for name in ("taught", "gold")}  # fmt: skip
+    return str(run.path / f"models/finetune/student/seed-{seed}/model.safetensors")
 
 
-def recipe(seed, *steps, known=KNOWN, **settings):
-    """Steps that go on from the model `taught`, beside the model `gold`, which never saw a part.
+def recipe(seed, *steps, known=KNOWN, gold=False, **settings):
+    """Steps that go on from the model `taught`, which knows all.
 
+    gold: whether a model `gold`, which never saw what is to be forgotten, stands beside it.
     settings: of every task.
     """
+    learnt = {"taught": "all", **({"gold": "retained"} if gold else {})}
     models = {
-        name: {"use": "facts_world:Speaker", "weights": path}
-        for name, path in taught(seed, known).items()
+        name: {"use": "facts_world:Speaker", "weights": trained(seed, task, known)}
+        for name, task in learnt.items()
     }
     return {
         "models": models,
@@ -198,34 +194,53 @@ def right(run, step, task):
     return round(100 * run.matrix.value("exact_memorisation", row, task).value, 2)
 
 
-def forgot(seed, *methods):
-    """What is left, in percent, after each of the methods, by `use of the method on task`.
+METHODS = (
+    "grad_ascent", "grad_diff", "kl_min", "npo", "simnpo", "idk_dpo", "undial", "ce_u", "wga",
+    "satimp",
+)  # fmt: skip
+SETTINGS = {"idk_dpo": {"refusals": [" nothing"]}, "ce_u": {"skipped": 0}}  # answers of one word
 
-    methods: as a recipe writes them; those that need what is to be retained draw 32 samples of it.
+
+@cache
+def forgot(seed):
+    """What is left, in percent, after each method, by `method on task`; one run for all claims.
+
+    Those that need what is to be retained draw 32 samples of it.
     """
-    steps = [_step(method) for method in methods]
+    steps = [_step(name) for name in METHODS]
     with tempfile.TemporaryDirectory() as folder:
         run = bequest.run(recipe(seed, *steps), out=f"{folder}/run")
         return {
-            f"{name} on {task}": right(run, name, task)
-            for name in ("gold", *(step["name"] for step in steps))
-            for task in ("forgotten", "reworded", "retained")
-        }
+            name: {f"{name} on {task}": right(run, name, task)
+                   for task in ("forgotten", "reworded", "retained")}
+            for name in METHODS
+        }  # fmt: skip
 
 
-def _step(method):
-    retains = "retain" in find("methods", method["use"]).requires.purposes
+def _step(name):
+    retains = "retain" in find("methods", name).requires.purposes
     beside = {"retain_per_item": 2} if retains else {}
-    return forgetting(method["use"], {**beside, **method}, retain=retains)
+    method = {"use": name, **beside, **SETTINGS.get(name, {})}
+    return forgetting(name, method, retain=retains)
+
+
+def measured(seed, *methods):
+    """Answers still right, in percent, after these methods, and what they are compared with."""
+    found = forgot(seed)
+    return {**{key: value for name in methods for key, value in found[name].items()}, **POINTS}
 
 
 POINTS = {"20 points": 20.0, "25 points": 25.0, "30 points": 30.0, "65 points": 65.0}
 
 
-def forgets_and_retains(name):
-    """The card's demands on a method that holds on to the rest."""
+def forgets(name):
+    """The card's demands on a method that forgets, in the wording told and in another."""
     return (
         Demand("30 points", f"{name} on forgotten", by=0.0),
         Demand("25 points", f"{name} on reworded", by=0.0),
-        Demand(f"{name} on retained", "65 points", by=0.0),
     )
+
+
+def forgets_and_retains(name):
+    """And on one that holds on to the rest."""
+    return (*forgets(name), Demand(f"{name} on retained", "65 points", by=0.0))

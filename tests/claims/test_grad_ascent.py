@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from _claim import Demand, checked
-from facts_world import POINTS, forgot
+from facts_world import forgets, measured
 
 DEMANDS = (
-    Demand("30 points", "grad_ascent on forgotten", by=0.0),
-    Demand("25 points", "grad_ascent on reworded", by=0.0),
+    *forgets("grad_ascent"),
     Demand("20 points", "grad_ascent on retained", by=0.0),
 )
 
 
 def measure(seed):
-    """Answers still right, in percent."""
-    return {**forgot(seed, {"use": "grad_ascent"}), **POINTS}
+    """Answers still right, in percent; in the world of facts."""
+    return measured(seed, "grad_ascent")
 
 
 test_demands = checked(measure, DEMANDS)

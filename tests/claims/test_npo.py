@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 
 from _claim import Demand, checked
-from facts_world import POINTS, forgets_and_retains, forgetting, forgot, recipe
+from facts_world import forgets_and_retains, forgetting, measured, recipe
 
 import bequest
 from bequest.measure.address import find_row
@@ -27,13 +27,11 @@ DEMANDS = (
 
 def measure(seed):
     """Answers still right, in percent; and mean NLL of an answer to forget after 40 steps."""
-    found = forgot(seed, {"use": "npo"})
     drifted = _drifted(seed)
     return {
-        **found,
+        **measured(seed, "npo"),
         "ascent at step 40": drifted["ascent"],
         "2.5 · npo at step 40": 2.5 * drifted["npo"],
-        **POINTS,
     }
 
 
@@ -49,9 +47,9 @@ def _drifted(seed):
 
 
 def _nll(run, step):
-    """Mean NLL of an answer: of its two tokens, the object and the end."""
+    """Mean NLL of an answer."""
     row = find_row(run.matrix.rows, step)
-    return round(2 * run.matrix.value("log_perplexity", row, "forgotten").value, 2)
+    return round(run.matrix.value("log_perplexity", row, "forgotten").value, 2)
 
 
 test_demands = checked(measure, DEMANDS)

@@ -27,6 +27,7 @@ SHORT = {
     "startup": {"rounds": 2},
     "teacher_cache": {"rounds": 3, "samples": 4_000},
     "tracing": {"rounds": 2, "batch": 8, "answers": 40},
+    "unlearn": {"rounds": 3, "tokens": 16, "layers": 2, "width": 64},
 }
 
 

@@ -113,11 +113,17 @@ def asking(
     notes: Sequence[str],
     name: str,
     settings: Any,
+    *,
+    closed: bool = True,
 ) -> Questions:
-    """The live task of these questions. sides: rows of each; settings: `purpose`, `generate`."""
+    """The live task of these questions.
+
+    sides: rows of each; settings: has `purpose` and `generate`; closed: whether the end of an
+    answer is a part of it.
+    """
     if not all(one.wrong for one in found):
         found = [Asked(one.prompt, one.answer) for one in found]
-    splits = {side: _split(found, ids, rows) for side, rows in sides.items()}
+    splits = {side: _split(found, ids, rows, closed) for side, rows in sides.items()}
     tested = tuple(found[row] for row in sides["test"].tolist())
     asked = {"kind": "qa", "generate": settings.generate}
     wrong = [[one.reworded, *one.wrong] for one in tested if one.wrong]
@@ -198,10 +204,12 @@ def _sides(
     return divide(Pool(ids, np.zeros_like(ids), np.zeros(len(ids), np.int8)), settings)
 
 
-def _split(found: Sequence[Asked], ids: NDArray[np.int64], rows: NDArray[np.int64]) -> Split:
+def _split(
+    found: Sequence[Asked], ids: NDArray[np.int64], rows: NDArray[np.int64], closed: bool
+) -> Split:
     here = [found[row] for row in rows.tolist()]
     answers, prompts = tuple(one.answer for one in here), tuple(one.prompt for one in here)
-    return Split(Texts(answers, prompts, closed=True), None, ids[rows])
+    return Split(Texts(answers, prompts, closed), None, ids[rows])
 
 
 def _against_wrong(

@@ -1,0 +1,16 @@
+"""SimNPO: it forgets in every wording and keeps the rest, without a reference."""
+
+from __future__ import annotations
+
+from _claim import checked
+from facts_world import forgets_and_retains, measured
+
+DEMANDS = forgets_and_retains("simnpo")
+
+
+def measure(seed):
+    """Answers still right, in percent; in the world of facts."""
+    return measured(seed, "simnpo")
+
+
+test_demands = checked(measure, DEMANDS)

@@ -9,6 +9,7 @@ from bequest.lazy import numpy as np
 from bequest.measure.audit_metrics import AUDIT_SCORES
 from bequest.measure.memory_metrics import MEMORY_SCORES
 from bequest.measure.metric import Columns, Metric, mean_metric, metric
+from bequest.measure.retrieval_metrics import RETRIEVAL_SCORES
 from bequest.measure.text_metrics import TEXT_SCORES
 from bequest.measure.trace_metrics import TRACE_SCORES
 
@@ -95,6 +96,7 @@ SCORES = (
     worst_group_accuracy,
     *TEXT_SCORES,
     *MEMORY_SCORES,
+    *RETRIEVAL_SCORES,
 )
 COSTS = (
     _cost("parameters", "count", "Number of parameters of the model.", "Σ_tensors numbers"),

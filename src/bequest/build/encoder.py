@@ -1,0 +1,83 @@
+"""Models whose vectors are made from another model's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from bequest.build.inner import Inner
+from bequest.core.errors import Problem, RequestError
+from bequest.core.live import Texts
+from bequest.lazy import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+class Behind(Inner):
+    """Learnt layers behind the encoder in `of`: an embedder, or any network that gives logits.
+
+    Of a network that gives logits the last layer is made as wide as is needed, and trains. What
+    embeds already gets a linear layer behind it; where it comes with weights, it stays as it is.
+    """
+
+    answers: ClassVar[Collection[str]] = frozenset({"embed"})
+
+    frozen: bool | None = Field(
+        None, description="Whether the encoder stays as it is; by default if it has its weights."
+    )
+
+    def protocols(self) -> Collection[str]:
+        """Vectors."""
+        return self.answers
+
+    def check(self) -> list[Problem]:
+        """The other model gives vectors or logits."""
+        problems = super().check()
+        if not problems and not {"embed", "logits"} & set(self.base().protocols()):
+            what = f"`{self.of['use']}` gives neither vectors nor logits"
+            problems.append(Problem(what, "use an embedder or a classifier", ("of", "use")))
+        return problems
+
+    def encoder(
+        self, shape: tuple[int, ...], kind: str, width: int
+    ) -> tuple[Any, torch.nn.Module, bool]:
+        """The encoder, the layer that makes its vectors `width` wide, and whether it is frozen.
+
+        Raises:
+            RequestError: the other model can't be had, or takes other inputs.
+        """
+        from bequest.build.embedding import Outputs
+
+        base = self.base()
+        frozen = base.comes_with_weights() if self.frozen is None else self.frozen
+        if "embed" in base.protocols():
+            inner: Any = base.build(shape, kind, ())
+            trunk: torch.nn.Module = torch.nn.Linear(width_of(inner, shape), width)
+        else:
+            names = tuple(f"v{number}" for number in range(width))
+            inner, trunk = Outputs(base.build(shape, kind, names)), torch.nn.Identity()
+        return inner, trunk, frozen
+
+    def comes_with_weights(self) -> bool:
+        """The layers behind the encoder are new in every build."""
+        return False
+
+
+def width_of(model: Any, shape: tuple[int, ...]) -> int:
+    """How long the vectors of a model are, found by asking it once."""
+    inputs: Any = torch.zeros(1, *shape) if shape else Texts(("a b",))
+    with torch.no_grad():
+        return int(model.embed(inputs).shape[1])
+
+
+def refuse_width(who: str, width: int, wanted: int, field: str) -> None:
+    """Say that vectors don't have the length they must have.
+
+    Raises:
+        RequestError: they have another.
+    """
+    if width != wanted:
+        what = f"{who} has vectors of {width} numbers, but {wanted} are needed"
+        raise RequestError(Problem(what, f"set `{field}`"))

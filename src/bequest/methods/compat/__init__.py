@@ -1,0 +1,1 @@
+"""A new embedder takes over an old one's index."""

@@ -18,11 +18,20 @@ MODELS = {
     "shda_ktf": {"use": "shda_ktf", "width": 4},  # as wide as the toys that are its source
     "stn": {"use": "stn", "width": 4},
     "nnt": {"use": "nnt", "width": 4},
+    "independent": {"use": "embedder", "width": 4, "of": {"use": "mlp", "hidden": [6]}},
+    "bct": {"use": "embedder", "width": 4, "of": {"use": "mlp", "hidden": [6]}},
+    "bt2": {"use": "bt2", "extra": 2, "of": {"use": "toys:Embedder"}, "frozen": True},
+    "extra_dimensions": {
+        "use": "extra_dimensions",
+        "old_width": 4,
+        "extra": 2,
+        "of": {"use": "mlp", "hidden": [6]},
+    },
 }
 TASKS = {
     "logits": "toys:Cloud",
     "logprob": "toys:Sayings",
-    "embed": "toys:Retrieve",
+    "embed": "same_label",
     "trace": "toys:Pupils",
     "project": "toys:Cloud",
 }
@@ -37,12 +46,12 @@ def recipe_for(name: str) -> dict:
         if about.optional:
             continue
         names = [f"{role}{number}" for number in range(2)] if about.many else [role]
-        own = {"use": name} if name in known("models") else MODELS[about.answers[0]]
-        models |= dict.fromkeys(names, MODELS.get(name) or own)
+        own = MODELS.get(name) or ({"use": name} if name in known("models") else None)
+        models |= dict.fromkeys(names, (about.learns and own) or MODELS[about.answers[0]])
         mapped[role] = names if about.many else role
     tasks = {
         f"{purpose}_task": {"use": TASKS[asks], "purpose": purpose}
-        | ({} if asks == "embed" else {"shift": float(number)})
+        | ({"of": {"use": "toys:Cloud"}} if asks == "embed" else {"shift": float(number)})
         for number, purpose in enumerate(method.requires.purposes)
     }
     first = f"{next(iter(method.requires.purposes))}_task"

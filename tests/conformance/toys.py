@@ -8,14 +8,14 @@ test inputs. An embedder upgrade: old and new model, a gallery on disk, three re
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from bequest import Method, ModelSpec, Outcomes, Requires, Role, Stage, TaskSpec
+from bequest import Method, ModelSpec, Requires, Role, Stage, TaskSpec
 from bequest.build.classification import Classification, fingerprint
+from bequest.build.embedding import Search
 from bequest.build.running_text import RunningText
 from bequest.build.splitting import content_ids
 from bequest.build.tasks.trace import Trace
@@ -279,69 +279,6 @@ class Embeds:
         return functional.normalize(self.module(inputs), dim=-1)
 
 
-@dataclass
-class Pair:
-    """Who answers the query, and whose vectors lie in the gallery."""
-
-    query: Embeds
-    gallery: Embeds
-    answers: frozenset[str] = frozenset({"embed"})
-    labels: tuple[str, ...] = ()
-
-    module = property(lambda self: self.query.module)
-
-    def embed(self, inputs):
-        return self.query.embed(inputs)
-
-
-class Retrieve(TaskSpec):
-    """Find the gallery's item for a query that is a noisy copy of it."""
-
-    asks: ClassVar = "embed"
-    gallery: str = Field("gallery.npy", description="Where vectors of the old model lie.")
-
-    def load(self, name: str) -> LiveRetrieve:
-        rng = np.random.default_rng(5)
-        items = rng.standard_normal((60, 6)).astype(np.float32)
-        queries = items + 0.05 * rng.standard_normal(items.shape).astype(np.float32)
-        ids = np.arange(60, dtype=np.int64)
-        splits = {side: Split(items, None, ids) for side in ("train", "validation")} | {
-            "test": Split(queries, None, ids)
-        }
-        return LiveRetrieve(name, self.purpose, splits, items, Path(self.gallery))
-
-
-@dataclass
-class LiveRetrieve:
-    name: str
-    purpose: str
-    splits: dict[str, Split]
-    items: Any
-    gallery: Path
-    asks: str = "embed"
-    kind: str = "features"
-    shape: tuple[int, ...] = (6,)
-    labels: tuple[str, ...] = ()
-    fingerprint: str = "toy"
-    notes: tuple[str, ...] = ()
-
-    def record(self, model, batch_size):
-        with torch.inference_mode():
-            queries = model.embed(torch.from_numpy(self.splits["test"].inputs))
-            stored = self._vectors(getattr(model, "gallery", model))
-        found = (queries @ torch.from_numpy(stored).T).argmax(dim=1).numpy()
-        ids = self.splits["test"].ids
-        return Outcomes(ids, {"correct": (found == ids).astype(np.uint8)})
-
-    def _vectors(self, model):
-        if not self.gallery.exists():
-            np.save(self.gallery, model.embed(torch.from_numpy(self.items)).numpy())
-            return np.load(self.gallery)
-        if getattr(model, "stored", False):
-            return np.load(self.gallery, mmap_mode="c")
-        return model.embed(torch.from_numpy(self.items)).numpy()
-
-
 class ToyUpgrade(Method):
     """A new embedder learns to search the old one's vectors."""
 
@@ -358,13 +295,12 @@ class ToyUpgrade(Method):
         def loss(model, batch, rng):
             return {"align": (model.embed(batch.inputs) - remembered(batch)).square().mean()}
 
-        old.stored = True
         bench.fit(new, task.train, loss)
+        models = {"old": old, "new": new}
         for query, gallery in (("old", "old"), ("new", "old"), ("new", "new")):
-            models = {"old": old, "new": new}
             yield Stage(
                 f"{query}-{gallery}",
-                Pair(models[query], models[gallery]),
+                Search(models[query], models[gallery], stored=gallery == "old"),
                 of="new",
                 at={"query": query, "gallery": gallery},
             )
@@ -373,7 +309,6 @@ class ToyUpgrade(Method):
 __all__ = [
     "Cloud",
     "Embedder",
-    "Retrieve",
     "Rows",
     "ToyMetaDmoe",
     "ToyUnlearn",

@@ -43,7 +43,9 @@ class Vectors:
         self.inner, self.layers, self.frozen = inner, layers, frozen
         if frozen:
             inner.module.requires_grad_(False)
-        self.module = torch.nn.ModuleDict({"encoder": inner.module, "layers": layers})
+        self.module: torch.nn.Module = torch.nn.ModuleDict(
+            {"encoder": inner.module, "layers": layers}
+        )
 
     def embed(self, inputs: Any) -> torch.Tensor:
         """One vector per input: [batch, width]."""
@@ -59,10 +61,14 @@ class Vectors:
 
     def trunk(self, vectors: torch.Tensor) -> torch.Tensor:
         """The encoder's vectors through the first layer, where there is one."""
-        return cast("torch.Tensor", self.layers["trunk"](vectors))
+        return cast("torch.Tensor", self.layer("trunk")(vectors))
+
+    def layer(self, name: str) -> Any:
+        """One of the layers."""
+        return self.layers[name]
 
     def _trunk_tensors(self) -> dict[str, torch.Tensor]:
-        trunk = self.layers["trunk"]
+        trunk = self.layer("trunk")
         if isinstance(trunk, torch.nn.Identity):
             return {}
         return {"trunk": trunk.weight.detach(), "trunk_bias": trunk.bias.detach()}
@@ -93,15 +99,8 @@ class Search:
     labels: tuple[str, ...] = ()
     answers: Collection[str] = frozenset({"embed"})
 
-    @property
-    def module(self) -> torch.nn.Module:
-        """That of the model that answers queries."""
-        return cast("torch.nn.Module", self.query.module)
-
-    @property
-    def inner(self) -> Any:
-        """The model that answers queries."""
-        return self.query
+    def __post_init__(self) -> None:
+        self.inner, self.module = self.query, self.query.module
 
     def embed(self, inputs: Any) -> torch.Tensor:
         """The vectors of queries."""

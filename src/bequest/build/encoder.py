@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from bequest.build.inner import Inner
-from bequest.core.errors import Problem, RequestError
+from bequest.core.errors import Problem
 from bequest.core.live import Texts
 from bequest.lazy import torch
 
@@ -54,7 +54,7 @@ class Behind(Inner):
         frozen = base.comes_with_weights() if self.frozen is None else self.frozen
         if "embed" in base.protocols():
             inner: Any = base.build(shape, kind, ())
-            trunk: torch.nn.Module = torch.nn.Linear(width_of(inner, shape), width)
+            trunk: torch.nn.Module = _as_it_is(width_of(inner, shape), width)
         else:
             names = tuple(f"v{number}" for number in range(width))
             inner, trunk = Outputs(base.build(shape, kind, names)), torch.nn.Identity()
@@ -65,19 +65,18 @@ class Behind(Inner):
         return False
 
 
+def _as_it_is(given: int, width: int) -> torch.nn.Linear:
+    """A new linear layer that hands on the vectors it is given, where it is wide enough."""
+    layer = torch.nn.Linear(given, width)
+    if width >= given:
+        with torch.no_grad():
+            layer.weight[:given] = torch.eye(given)
+            layer.bias[:given] = 0
+    return layer
+
+
 def width_of(model: Any, shape: tuple[int, ...]) -> int:
     """How long the vectors of a model are, found by asking it once."""
     inputs: Any = torch.zeros(1, *shape) if shape else Texts(("a b",))
     with torch.no_grad():
         return int(model.embed(inputs).shape[1])
-
-
-def refuse_width(who: str, width: int, wanted: int, field: str) -> None:
-    """Say that vectors don't have the length they must have.
-
-    Raises:
-        RequestError: they have another.
-    """
-    if width != wanted:
-        what = f"{who} has vectors of {width} numbers, but {wanted} are needed"
-        raise RequestError(Problem(what, f"set `{field}`"))

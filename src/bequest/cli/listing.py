@@ -9,7 +9,7 @@ import typer
 from bequest.cli.output import Json, print_json
 from bequest.core.errors import Problem, RequestError, did_you_mean
 
-KINDS = ("recipes", "methods", "models", "tasks", "metrics")
+KINDS = ("recipes", "methods", "models", "tasks", "indexes", "metrics")
 
 
 def list_(
@@ -18,7 +18,7 @@ def list_(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List recipes, methods, models, tasks and metrics."""
+    """List recipes, methods, models, tasks, indexes and metrics."""
     if kind is not None and kind not in KINDS:
         meant = did_you_mean(kind, KINDS)
         raise RequestError(Problem(f"there are no `{kind}`", f"list {', '.join(KINDS)}", (), meant))

@@ -15,7 +15,7 @@ from bequest.recipe.names import known_recipe, recipe_names, recipe_path, recipe
 if TYPE_CHECKING:
     from bequest.core.find import Kind
 
-_KINDS: tuple[Kind, ...] = ("methods", "models", "tasks")
+_KINDS: tuple[Kind, ...] = ("methods", "models", "tasks", "indexes")
 
 
 def show(

@@ -21,10 +21,15 @@ from bequest.core.errors import Problem, RequestError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Kind = Literal["models", "tasks", "methods"]
+Kind = Literal["models", "tasks", "methods", "indexes"]
 
 _HOUSE = Path(__file__).parents[1]
-_ROOMS = {"models": "build/models", "tasks": "build/tasks", "methods": "methods"}
+_ROOMS = {
+    "models": "build/models",
+    "tasks": "build/tasks",
+    "methods": "methods",
+    "indexes": "build/indexes",
+}
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,15 @@ def find(kind: Kind, name: str) -> Any:
 def unknown(kind: Kind, name: str) -> Problem:
     """The problem of a name that nothing is known by."""
     return Problem(
-        f"unknown {kind[:-1]} `{name}`",
+        f"unknown {singular(kind)} `{name}`",
         f"known are {', '.join(known(kind))}, or your own as `module:Name`",
         meant=did_you_mean(name, known(kind)),
     )
+
+
+def singular(kind: Kind) -> str:
+    """What one of a kind is called."""
+    return "index" if kind == "indexes" else kind[:-1]
 
 
 def class_name(name: str) -> str:

@@ -14,6 +14,9 @@ from bequest.core.live import Purpose
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bequest.core.errors import Problem
     from bequest.core.live import Model, Task
     from bequest.core.stage import Stage
@@ -106,6 +109,27 @@ class TaskSpec(Part):
             RequestError: as for `load`.
         """
         return {name: self.load(name)}
+
+
+class IndexSpec(Part):
+    """Base of places where a user's vectors lie; a place's name is its file in `build/indexes/`."""
+
+    def read(self) -> tuple[Sequence[str], NDArray[np.float32]]:
+        """Ids and vectors, [n] and [n, width], in one order; memory-mapped where they can be.
+
+        Raises:
+            RequestError: they can't be had; says what is wrong with the place.
+        """
+        raise NotImplementedError
+
+    def write(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Put vectors there, all of them or none; vectors may be memory-mapped.
+
+        Raises:
+            RequestError: something lies there already, or the place can't be reached.
+            StoreError: it could not be written; nothing was.
+        """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,8 @@ class Relevance:
         """Places of what belongs to a query, without itself."""
         begin = int(self.ends[query - 1]) if query else 0
         found = self.items[begin : int(self.ends[query])]
-        return found[found != self.own[query]]
+        others: NDArray[np.int64] = found[found != self.own[query]]
+        return others
 
     def matched(self) -> NDArray[np.int64]:
         """The queries that anything belongs to; others can't be judged and are skipped."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bequest.core.errors import Problem, RequestError
-from bequest.core.find import find, known
-from bequest.core.parts import Method, ModelSpec, Part, TaskSpec
+from bequest.core.find import find, known, singular
+from bequest.core.parts import IndexSpec, Method, ModelSpec, Part, TaskSpec
 from bequest.recipe.messages import choices, shown, validated
 
 if TYPE_CHECKING:
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 P = TypeVar("P", bound=Part)
 
-_BASES: dict[Kind, type[Part]] = {"models": ModelSpec, "tasks": TaskSpec, "methods": Method}
+_BASES: dict[Kind, type[Part]] = {
+    "models": ModelSpec,
+    "tasks": TaskSpec,
+    "methods": Method,
+    "indexes": IndexSpec,
+}
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def _target(kind: Kind, base: type[P], use: str) -> type[P] | None:
         return target
     if kind == "models" and callable(target):
         return None
-    what = f"`{use}` is not a {kind[:-1]}"
+    what = f"`{use}` is no {singular(kind)}"
     fix = f"it must be a subclass of bequest.core.parts.{base.__name__}"
     raise RequestError(Problem(what, fix + " or a function" * (kind == "models")))
 

@@ -149,7 +149,8 @@ class Work:
 
     def _journal(self, folder: Path, number: int, made_by: Mapping[str, str] = _NOBODY) -> Journal:
         settings, processes = {**self._settings, **made_by}, self._folder.processes
-        return Journal(folder, (self._seed, number), settings, processes=processes)
+        shared = self._folder.shared
+        return Journal(folder, (self._seed, number), settings, processes=processes, shared=shared)
 
     def _bench(
         self, step: PlannedStep, filled: Mapping[str, Held | list[Held]], journal: Journal

@@ -53,6 +53,27 @@ def atomic(path: Path) -> Iterator[Path]:
         _discard(temporary)
 
 
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Let no other process make the file at `path` while the block lasts.
+
+    Raises:
+        StoreError: it can't be claimed.
+    """
+    from filelock import FileLock  # seldom needed
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock"))
+        lock.acquire()
+    except OSError as error:
+        raise explain(path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8; whole or not at all."""
     with atomic(path) as temporary:

@@ -73,6 +73,11 @@ class RunFolder:
         """Where the entries of a seed lie, those of each step in a folder of its own."""
         return self.path / "journal" / f"seed-{seed}"
 
+    @property
+    def shared(self) -> Path:
+        """Where files lie that entries of several steps and seeds ask for, until the run ends."""
+        return self.path / "journal" / "shared"
+
     def model(self, step: str, role: str, seed: int) -> Path:
         """Where the model a step delivers in a role lies."""
         return self.path / "models" / step / role / f"seed-{seed}"

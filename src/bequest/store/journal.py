@@ -54,6 +54,7 @@ class Journal:
     settings: what every entry of the step depends on: versions, the method's source and fields.
     committed: called with an entry's name after it has been written.
     processes: who works on the run; only the first of them writes.
+    shared: where files lie that other steps and seeds find too; in `folder` when left out.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class Journal:
         settings: Mapping[str, str],
         committed: Callable[[str], None] = lambda name: None,
         processes: Processes = ALONE,
+        shared: Path | None = None,
     ) -> None:
         self.folder = folder
+        self.shared = shared or folder
         self._position = position
         self._settings = settings
         self.processes = processes
@@ -84,11 +87,16 @@ class Journal:
         """A journal of the work that makes one of its entries; only the first process has it."""
         folder = self.folder / entry.stem / _slug(name)
         position = (entry.seed, derive(entry.seed, name))
-        return Journal(folder, position, self._settings, self._committed)
+        return Journal(folder, position, self._settings, self._committed, shared=self.shared)
 
     def seed_of(self, name: str) -> int:
         """A seed for random numbers that a method draws under `name`."""
         return derive(*self._position, "rng", name)
+
+    def shared_file(self, suffix: str, made_from: Mapping[str, str]) -> Path:
+        """Where a file lies that follows from what it was made from, whoever makes it."""
+        text = json.dumps(dict(made_from), sort_keys=True).encode()
+        return self.shared / f"{hashlib.blake2b(text, digest_size=16).hexdigest()}.{suffix}"
 
     def forget(self) -> None:
         """Drop every entry: the step is finished and has delivered what it keeps."""

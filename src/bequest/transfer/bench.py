@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.lazy import torch
+from bequest.store.files import held
 from bequest.transfer import cache
 from bequest.transfer.fit import Fit, Fitted
 from bequest.transfer.health import Frozen, is_frozen
@@ -17,7 +18,7 @@ from bequest.transfer.streams import Live, Rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bequest.core.live import Model, Purpose, Ragged, SplitName, Task
+    from bequest.core.live import Model, Purpose, Ragged, Split, SplitName, Task
     from bequest.recipe.schema import FitSettings
     from bequest.store.journal import Journal
     from bequest.transfer.fit import Hook, Loss, Notice, Progress
@@ -227,6 +228,10 @@ class Bench:
         self.fits.append(fitted)
         return fitted
 
+    def rows(self, split: Split, fingerprint: str) -> Rows:
+        """Samples as `recall` takes them; the fingerprint names them and how they were prepared."""
+        return Rows(split, self.device, fingerprint)
+
     def remember(self, name: str, make: Callable[[], T]) -> T:
         """The result of `make()`, computed once and kept in the journal.
 
@@ -242,10 +247,15 @@ class Bench:
         result: T = entry.made_once(drawn)
         return result
 
-    def recall(self, model: Model, rows: Rows, ask: str = "logits") -> cache.Recalled:
+    def recall(
+        self, model: Model, rows: Rows, ask: str = "logits", *, shared: bool = False
+    ) -> cache.Recalled:
         """What a frozen model answers to every sample of `rows`, asked once, looked up by id.
 
         Memory-mapped on disk; the result is called with a batch.
+
+        shared: whether the answers are kept until the run ends, for other steps and seeds that ask
+            the same of a model of the same weights; otherwise until the step ends.
 
         Raises:
             StaleCache: what lies there was made from other weights, data or transform.
@@ -257,6 +267,10 @@ class Bench:
             parts = rows.askable()
             answers = self._answers(model, rows, parts, ask)
             ids = rows.ids[torch.cat(parts)]
+            if shared:
+                place = self._journal.shared_file("npy", made_from)
+                with held(place):  # another seed may be making it
+                    return cache.recall(place, made_from, ids, answers)
             return cache.recall(entry.side_file("npy"), made_from, ids, answers)
 
     def _answers(

@@ -47,14 +47,23 @@ class Recalled:
         Raises:
             StaleCache: a sample was never asked about.
         """
-        ids = batch.ids.cpu()
+        return self.at(batch.ids)
+
+    def of(self, ids: torch.Tensor) -> np.ndarray[Any, Any]:
+        """The answers for the samples of these ids, [n, …], on the CPU."""
+        found: np.ndarray[Any, Any] = self.at(ids.cpu()).numpy()
+        return found
+
+    def at(self, wanted: torch.Tensor) -> torch.Tensor:
+        """The answers for the samples of these ids, on the device of the ids."""
+        ids = wanted.cpu()
         places = torch.searchsorted(self._ids, ids).clamp_(max=len(self._ids) - 1)
         if not torch.equal(self._ids.index_select(0, places), ids):
             raise StaleCache("a sample is not in the cache: it was made for other data")
         rows = self._order.index_select(0, places)
         if self._lengths is not None and self._ends is not None:
             rows = _spans(self._ends[rows], self._lengths[rows])
-        return self._values.index_select(0, rows).to(batch.ids.device)
+        return self._values.index_select(0, rows).to(wanted.device)
 
 
 def recall(

@@ -3,7 +3,7 @@ classes as their mean vectors, and who is compared with whom afterwards."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from bequest.build.embedding import Search, Vectors
 from bequest.core.errors import Problem, RequestError
@@ -102,7 +102,7 @@ def encoded(bench: Bench, new: Vectors, rows: Rows) -> Answers:
     """The vectors of the network's encoder for a batch; asked once a sample where it is frozen."""
     if new.frozen:
         return bench.recall(new.inner, rows, "embed", shared=True)
-    return lambda batch: new.inner.embed(batch.inputs)  # type: ignore[no-any-return]
+    return lambda batch: new.inner.embed(batch.inputs)
 
 
 def unit_answers(bench: Bench, model: Model, rows: Rows) -> Answers:
@@ -118,17 +118,25 @@ def width_in(bench: Bench, model: Model) -> int:
         return int(model.embed(first.inputs).shape[1])  # type: ignore[attr-defined]
 
 
-def class_means(answers: Answers, rows: Rows, classes: int) -> torch.Tensor:
+def class_means(answers: Answers, rows: Rows) -> torch.Tensor:
     """The mean of the vectors of each class, itself not made one long: [classes, width].
 
     A class without samples has the mean 0, which no vector is nearer to than another.
     """
-    assert rows.targets is not None
+    targets = cast("torch.Tensor", rows.targets)
     vectors = answers(Batch(rows.ids, None, None))
-    sums = torch.zeros(classes, vectors.shape[1], dtype=vectors.dtype, device=vectors.device)
-    sums.index_add_(0, rows.targets, vectors)
-    counts = torch.bincount(rows.targets, minlength=classes)
-    return sums / counts.clamp(min=1)[:, None]
+    sums = vectors.new_zeros(_classes(rows), vectors.shape[1]).index_add_(0, targets, vectors)
+    return sums / torch.bincount(targets).clamp(min=1)[:, None]
+
+
+def classifier_of(bench: Bench, width: int, rows: Rows) -> torch.nn.Module:
+    """A new linear classifier of vectors, without a bias, that trains beside an embedder."""
+    classes = _classes(rows)
+    return bench.module("classifier", lambda: torch.nn.Linear(width, classes, bias=False))
+
+
+def _classes(rows: Rows) -> int:
+    return int(cast("torch.Tensor", rows.targets).max()) + 1
 
 
 def refuse_width(who: str, width: int, wanted: int, fix: str) -> None:

@@ -13,6 +13,7 @@ from bequest.methods.compat._upgrading import (
     SMOOTHING,
     UpgradeMethod,
     class_means,
+    classifier_of,
     encoded,
     learner,
     refuse_unlabelled,
@@ -51,11 +52,11 @@ class Bct(UpgradeMethod):
         """CE(logits, y) + influence · CE(f Wᵀ, y), both with smoothed labels."""
         refuse_unlabelled(bench, "bct")
         new, task = learner(bench, UnitVectors, "embedder"), bench.task("learn")
-        rows, classes = task.train, len(task.labels)
+        rows = task.train
         width = width_in(bench, new)
         refuse_width("`old`", width_in(bench, bench.model("old")), width, "set its `width`")
-        classifier = bench.module("classifier", lambda: torch.nn.Linear(width, classes, bias=False))
-        means = class_means(unit_answers(bench, bench.model("old"), rows), rows, classes)
+        classifier = classifier_of(bench, width, rows)
+        means = class_means(unit_answers(bench, bench.model("old"), rows), rows)
         vectors = encoded(bench, new, rows)
 
         def entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:

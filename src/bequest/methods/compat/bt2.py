@@ -20,6 +20,7 @@ from bequest.methods.compat._upgrading import (
     OLD,
     UpgradeMethod,
     class_means,
+    classifier_of,
     encoded,
     learner,
     refuse_width,
@@ -98,14 +99,13 @@ class Bt2(UpgradeMethod):
         if own is new.inner and not new.frozen:
             what = "role `independent` is empty, and the encoder of `new` trains"
             raise RequestError(Problem(what, "give the new model that was trained by itself"))
-        rows, classes = task.train, len(task.labels)
-        old, independent = unit_answers(bench, bench.model("old"), rows), unit_answers(bench, own, rows)
+        rows = task.train
+        old = unit_answers(bench, bench.model("old"), rows)
+        independent = unit_answers(bench, own, rows)
         vectors, classifier, means = encoded(bench, new, rows), None, None
         if rows.targets is not None:
-            classifier = bench.module(
-                "classifier", lambda: torch.nn.Linear(width, classes, bias=False)
-            )
-            means = class_means(old, rows, classes)
+            classifier = classifier_of(bench, width, rows)
+            means = class_means(old, rows)
 
         def loss(modules: Any, batch: Batch, rng: Any) -> Mapping[str, Term]:
             parts = new.parts(vectors(batch))
@@ -159,7 +159,7 @@ class BasisVectors(Vectors):
     def parts_of(self, h: torch.Tensor) -> Parts:
         """The parts by what the trunk gives."""
         width, old_width, extra = self.sizes
-        gate, p, q = (self.layers[name] for name in ("gate", "p", "q"))
+        gate, p, q = (self.layer(name) for name in ("gate", "p", "q"))
         feature = functional.normalize(h[:, :width], dim=1)
         # Only the rows that are used, as the others would get no gradient anyway.
         beside = functional.linear(h.relu(), gate.weight[:extra], gate.bias[:extra])
@@ -172,12 +172,11 @@ class BasisVectors(Vectors):
         """The trunk, the used rows of the gate, and both bases multiplied into one matrix."""
         _, old_width, extra = self.sizes
         with torch.no_grad():
-            p, q = self.layers["p"].weight, self.layers["q"].weight
+            p, q, gate = self.layer("p").weight, self.layer("q").weight, self.layer("gate")
             size = extra + len(p)
-            inside, outside = torch.eye(size, dtype=p.dtype), torch.eye(size, dtype=p.dtype)
-            inside[extra:, extra:] = p * self.scale
+            inside, outside = p.new_zeros(size, size), torch.eye(size, dtype=p.dtype)
+            inside[:extra, :extra], inside[extra:, extra:] = torch.eye(extra), p * self.scale
             outside[:old_width, :old_width] = q
-            gate = self.layers["gate"]
             beside = {"gate": gate.weight[:extra].clone(), "gate_bias": gate.bias[:extra].clone()}
             return {**self._trunk_tensors(), **(beside if extra else {}), "basis": outside @ inside}
 

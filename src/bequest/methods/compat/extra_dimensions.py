@@ -12,6 +12,7 @@ from bequest.lazy import functional, torch
 from bequest.methods.compat._upgrading import (
     UpgradeMethod,
     class_means,
+    classifier_of,
     encoded,
     learner,
     refuse_unlabelled,
@@ -47,12 +48,12 @@ class ExtraDimensions(UpgradeMethod):
         """CE(logits, y) + influence · CE(b Wᵀ, y) + match_old · (1 − mean cosine with old)."""
         refuse_unlabelled(bench, "extra_dimensions")
         new, task = learner(bench, SplitVectors, "extra_dimensions"), bench.task("learn")
-        rows, classes, width = task.train, len(task.labels), width_in(bench, bench.model("old"))
+        rows, width = task.train, width_in(bench, bench.model("old"))
         refuse_width("`old`", width, new.old_width, "set its `old_width`")
         size = width_in(bench, new)
-        classifier = bench.module("classifier", lambda: torch.nn.Linear(size, classes, bias=False))
+        classifier = classifier_of(bench, size, rows)
         old, vectors = unit_answers(bench, bench.model("old"), rows), encoded(bench, new, rows)
-        means = class_means(old, rows, classes)
+        means = class_means(old, rows)
 
         def loss(modules: Any, batch: Batch, rng: Any) -> Mapping[str, Term]:
             whole = new.mapped(vectors(batch))

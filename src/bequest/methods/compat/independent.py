@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bequest.build.embedding import Vectors
 from bequest.core.parts import Role
-from bequest.lazy import functional, torch
+from bequest.lazy import functional
 from bequest.methods.compat._upgrading import (
     NEW,
     OLD,
     SMOOTHING,
     UpgradeMethod,
+    classifier_of,
     encoded,
     searching,
     train,
@@ -35,8 +36,8 @@ class Independent(UpgradeMethod):
     """
 
     roles: ClassVar[Mapping[str, Role]] = {
-        "old": Role(OLD.about, OLD.answers, optional=True),
         "new": NEW,
+        "old": Role(OLD.about, OLD.answers, optional=True),
     }
     source: ClassVar[str] = "the bound of Zhou et al. 2023, BT², ICCV, arXiv 2211.03989"
 
@@ -60,8 +61,8 @@ class Independent(UpgradeMethod):
         rows = task.train
         if not isinstance(new, Vectors) or rows.targets is None:
             return
-        width, classes = width_in(bench, new), len(task.labels)
-        classifier = bench.module("classifier", lambda: torch.nn.Linear(width, classes, bias=False))
+        width = width_in(bench, new)
+        classifier = classifier_of(bench, width, rows)
         vectors = encoded(bench, new, rows)
 
         def loss(modules: Any, batch: Batch, rng: Any) -> Mapping[str, Term]:

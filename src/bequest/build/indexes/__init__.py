@@ -1,0 +1,1 @@
+"""Places where a user keeps vectors."""

@@ -1,0 +1,140 @@
+"""Texts that search for texts, on two sides without a leak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bequest.build.classification import fingerprint
+from bequest.build.indexed import lined_up
+from bequest.build.retrieval import Retrieval
+from bequest.build.splitting import content_ids, spread
+from bequest.core.errors import Problem, RequestError
+from bequest.core.live import Split, Texts
+from bequest.ops.retrieval import relevance
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bequest.build.searching import SearchSettings
+
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What is searched, and what searches it.
+
+    items: text of each item by its name. queries: the names of the items that belong to each query.
+    """
+
+    items: Mapping[str, str]
+    queries: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """tested: names of tested items; test, train: queries; torn: how many belong to both sides."""
+
+    tested: frozenset[str]
+    test: tuple[str, ...]
+    train: tuple[str, ...]
+    torn: int
+
+
+def searches(settings: SearchSettings, name: str, found: Collected) -> Retrieval:
+    """The task of some texts; every item lies in the gallery, and nothing tested is learnt from.
+
+    Raises:
+        RequestError: a query names an unknown item, nothing is left to test or to learn from, or
+            the index doesn't fit the items.
+    """
+    _refuse_unknown(found)
+    sides, places = _sides(settings, found), {item: row for row, item in enumerate(found.items)}
+    test = _split(sides.test, [places[found.queries[query][0]] for query in sides.test])
+    gallery = _split(tuple(found.items.values()), None, tuple(found.items))
+    splits = {"train": _lesson(settings, found, sides, places), "test": test}
+    belongs = relevance([[places[item] for item in found.queries[query]] for query in sides.test])
+    told = {"kind": "search", "matches": belongs.items.tolist(), "ends": belongs.ends.tolist()}
+    digest = fingerprint((), {**splits, "gallery": gallery}, told)  # type: ignore[dict-item]
+    index = settings.stored_in()
+    return Retrieval(
+        name,
+        settings.purpose,
+        "text",
+        (),
+        splits,  # type: ignore[arg-type]
+        gallery,
+        belongs,
+        digest,
+        lined_up(index, tuple(found.items)) if index else None,
+        tuple(_notes(sides)),
+    )
+
+
+def _refuse_unknown(found: Collected) -> None:
+    for query, items in found.queries.items():
+        for item in items:
+            if item not in found.items:
+                what = f"query `{query[:60]}` belongs to `{item}`, which is no item"
+                raise RequestError(Problem(what, "name items by their ids"))
+
+
+def _sides(settings: SearchSettings, found: Collected) -> _Sides:
+    searched = sorted({item for items in found.queries.values() for item in items})
+    keys = content_ids(f"{settings.split_seed}{_SEPARATOR}{item}".encode() for item in searched)
+    count = max(1, round(settings.test * len(searched)))
+    tested = frozenset(searched[row] for row in np.argsort(keys)[:count])
+    where = {query: {item in tested for item in items} for query, items in found.queries.items()}
+    test = tuple(query for query, there in where.items() if there == {True})
+    train = tuple(query for query, there in where.items() if there == {False})
+    if not test:
+        raise RequestError(Problem("no query is left to test", "give more queries", ("test",)))
+    return _Sides(tested, test, train, sum(len(there) == 2 for there in where.values()))
+
+
+def _lesson(
+    settings: SearchSettings, found: Collected, sides: _Sides, places: Mapping[str, int]
+) -> Split:
+    """What is learnt from: texts with the item they belong to, or texts of items alone."""
+    hidden = {*sides.test, *(found.items[item] for item in sides.tested)}
+    if settings.labelled:
+        owners: dict[str, None] = dict.fromkeys(found.queries[query][0] for query in sides.train)
+    else:
+        owners = dict.fromkeys(item for item in found.items if item not in sides.tested)
+    chosen = dict.fromkeys(spread(list(owners), settings.train_items))
+    texts = {found.items[item]: item for item in chosen}
+    if settings.labelled:
+        texts |= {
+            query: found.queries[query][0]
+            for query in sides.train
+            if found.queries[query][0] in chosen
+        }
+    kept = {text: item for text, item in texts.items() if text not in hidden}
+    classes = {item: number for number, item in enumerate(dict.fromkeys(kept.values()))}
+    targets = [classes[item] for item in kept.values()] if settings.labelled else None
+    return _split(tuple(kept), None, targets=targets)
+
+
+def _split(
+    texts: Sequence[str],
+    unit: Sequence[int] | None,
+    names: Sequence[str] = (),
+    targets: Sequence[int] | None = None,
+) -> Split:
+    pairs = zip(names or texts, texts, strict=True)  # items of equal texts are still two
+    ids = content_ids(_SEPARATOR.join(pair).encode() for pair in pairs)
+    return Split(
+        Texts(tuple(texts)),
+        None if targets is None else np.array(targets, np.int64),
+        ids,
+        None if unit is None else np.array(unit, np.int64),
+    )
+
+
+def _notes(sides: _Sides) -> list[str]:
+    if not sides.torn:
+        return []
+    return [f"{sides.torn} queries belong to items on both sides; they were left out"]

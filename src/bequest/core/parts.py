@@ -65,6 +65,10 @@ class ModelSpec(Part):
         """Whether every build gives the same weights, so that unchanged ones need no keeping."""
         return False
 
+    def can_learn(self) -> bool:
+        """Whether its weights can be changed."""
+        return True
+
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Model:
         """The live model for inputs of `shape` (one sample) and `kind`, answering for `labels`.
 

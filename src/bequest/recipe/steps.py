@@ -269,6 +269,10 @@ def _answers(site: Site) -> Iterator[Problem]:
     for name, role in site.roles.items():
         for model, spec, use in _models_of(site, name):
             answered = spec.protocols()
+            if role.learns and not spec.can_learn():
+                what = f"`{use}` can't learn, which role `{name}` of `{site.method.use}` does"
+                fix = "put learnt layers behind it (`use: embedder` or `use: bt2` with it in `of:`)"
+                yield Problem(what, fix, ("models", model))
             says = f"but model `{model}` ({use}) answers {choices(sorted(answered))}"
             at = ("models", model)
             if role.answers and not set(role.answers) & set(answered):

@@ -26,10 +26,13 @@ _PUBLIC = {
     "Stage": "bequest.core.stage",
     "TaskSpec": "bequest.core.parts",
     "doctor": "bequest.runner.doctor.examine",
+    "load_pack": "bequest.build.opening",
+    "open_index": "bequest.build.opening",
     "run": "bequest.runner.whole",
 }
 
 if TYPE_CHECKING:
+    from bequest.build.opening import load_pack, open_index
     from bequest.core.errors import BequestError, Problem, RequestError, RunError
     from bequest.core.outcomes import Outcomes
     from bequest.core.pack import Pack
@@ -55,6 +58,8 @@ __all__ = [
     "TaskSpec",
     "__version__",
     "doctor",
+    "load_pack",
+    "open_index",
     "run",
 ]
 

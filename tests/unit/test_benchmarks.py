@@ -18,6 +18,7 @@ from bequest.lazy import torch
 
 SLACK = 1.25
 SHORT = {
+    "apply_pack": {"vectors": 8_192, "rounds": 3},
     "continual": {"rounds": 2, "epochs": 1},
     "journal": {"rounds": 2, "overrides": ["fit.epochs=1"], "width": 256},
     "matrix": {"rounds": 3},

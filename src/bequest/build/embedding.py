@@ -67,6 +67,11 @@ class Vectors:
         """One of the layers."""
         return self.layers[name]
 
+    def width_given(self) -> int:
+        """Numbers in the encoder's vectors."""
+        trunk: Any = self.layer("trunk")
+        return int(getattr(trunk, "in_features", 0) or trunk.width)
+
     def _trunk_tensors(self) -> dict[str, torch.Tensor]:
         trunk = self.layer("trunk")
         if isinstance(trunk, torch.nn.Identity):

@@ -57,12 +57,19 @@ class Behind(Inner):
             trunk: torch.nn.Module = _as_it_is(width_of(inner, shape), width)
         else:
             names = tuple(f"v{number}" for number in range(width))
-            inner, trunk = Outputs(base.build(shape, kind, names)), torch.nn.Identity()
+            inner, trunk = Outputs(base.build(shape, kind, names)), _nothing(width)
         return inner, trunk, frozen
 
     def comes_with_weights(self) -> bool:
         """The layers behind the encoder are new in every build."""
         return False
+
+
+def _nothing(width: int) -> torch.nn.Module:
+    """A layer that hands on vectors of that width."""
+    layer = torch.nn.Identity()
+    layer.width = width  # type: ignore[assignment]
+    return layer
 
 
 def _as_it_is(given: int, width: int) -> torch.nn.Linear:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bequest.core.errors import Problem, RequestError
+from bequest.core.errors import Problem, RequestError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _AT_ONCE = 1 << 16
+_ROWS = 8192  # written at a time
 
 
 def lined_up(index: IndexSpec, items: Sequence[str]) -> NDArray[np.float32]:
@@ -80,3 +81,59 @@ def _rows(ids: Sequence[str], items: Sequence[str]) -> NDArray[np.int64]:
 def _some(names: Sequence[str]) -> str:
     more = " …" if len(names) > _SHOWN else ""
     return ", ".join(f"`{name[:60]}`" for name in names[:_SHOWN]) + more
+
+
+def refuse_unfit(ids: Sequence[str], vectors: NDArray[Any]) -> None:
+    """Say what keeps vectors from being written.
+
+    Raises:
+        RequestError: ids and vectors differ in number, an id is there twice, or one is not finite.
+    """
+    if vectors.ndim != 2 or len(ids) != len(vectors):
+        what = f"there are {len(ids)} ids for vectors of shape {list(vectors.shape)}"
+        raise RequestError(Problem(what, "one id for each row"))
+    refuse_twice(ids)
+    refuse_not_finite(vectors, ids)
+
+
+def schema_of(id_column: str, vector_column: str, width: int) -> Any:
+    """The columns of a table of vectors, for pyarrow."""
+    import pyarrow
+
+    vector = pyarrow.list_(pyarrow.float32(), width)
+    return pyarrow.schema([(id_column, pyarrow.string()), (vector_column, vector)])
+
+
+def batches_of(ids: Sequence[str], vectors: NDArray[Any], schema: Any) -> Iterator[Any]:
+    """The rows of a table, some at a time."""
+    import pyarrow
+
+    for start in range(0, len(ids), _ROWS):
+        block = np.ascontiguousarray(vectors[start : start + _ROWS], np.float32)
+        flat = pyarrow.array(block.reshape(-1))
+        column = pyarrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+        names = pyarrow.array(list(ids[start : start + _ROWS]), pyarrow.string())
+        yield pyarrow.record_batch([names, column], schema=schema)
+
+
+def from_arrow(table: Any, id_column: str, vector_column: str) -> tuple[list[str], NDArray[Any]]:
+    """Ids and vectors of a table.
+
+    Raises:
+        RequestError: a column isn't there, or vectors are missing or differ in length.
+    """
+    for field, column in (("id", id_column), ("vector", vector_column)):
+        if column not in table.column_names:
+            fix = f"there are {', '.join(table.column_names)}"
+            meant = did_you_mean(column, table.column_names)
+            raise RequestError(Problem(f"there is no column `{column}`", fix, (field,), meant))
+    ids = [str(one) for one in table.column(id_column).to_pylist()]
+    column = table.column(vector_column).combine_chunks()
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    width = len(flat) // len(ids) if ids else 0
+    lengths = column.value_lengths().to_numpy(zero_copy_only=False)
+    if column.null_count or not (lengths == width).all():
+        odd = [ids[row] for row in np.flatnonzero(lengths != width).tolist()]
+        what = f"the vectors of some items have another length or are missing ({_some(odd)})"
+        raise RequestError(Problem(what, "all must have the same", ("vector",)))
+    return ids, np.asarray(flat, np.float32).reshape(len(ids), width)

@@ -32,7 +32,7 @@ class Session:
         RequestError: it can't be opened, or takes something else than tokens.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, output: str | None) -> None:
         import onnxruntime
 
         settings = onnxruntime.SessionOptions()
@@ -48,15 +48,19 @@ class Session:
         self.inputs = [each.name for each in self._opened.get_inputs()]
         if odd := sorted(set(self.inputs) - set(_TOKENS)):
             raise _wrong(f"`{path.name}` asks for {', '.join(odd)}", "it must take tokens of texts")
+        floats = [each.name for each in self._opened.get_outputs() if "float" in each.type]
+        if not floats or output not in (None, *floats):
+            fix = f"its outputs of floats are {', '.join(floats) or '(none)'}"
+            raise _wrong(f"`{path.name}` has no output `{output or 'of floats'}`", fix, "output")
+        self.output = output or floats[0]
 
     def __deepcopy__(self, memo: Any) -> Session:
         return self
 
     def run(self, tokens: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
-        """The first output: [batch, width], or of tokens [batch, tokens, width]."""
-        first = self._opened.get_outputs()[0].name
+        """The output: [batch, width], or of tokens [batch, tokens, width]."""
         given = {name: tokens[name] for name in self.inputs}
-        return np.asarray(self._opened.run([first], given)[0], np.float32)
+        return np.asarray(self._opened.run([self.output], given)[0], np.float32)
 
 
 @dataclass(eq=False)
@@ -77,7 +81,7 @@ class OnnxEmbedder:
     reads: str = field(init=False)
 
     def __post_init__(self) -> None:
-        pooled = f"{self.pooling} {self.normalized}"
+        pooled = f"{self.session.output} {self.pooling} {self.normalized}"
         self.reads = f"{reads(self.tokenizer, self.longest)} {pooled}"
 
     def embed(self, inputs: Texts) -> torch.Tensor:
@@ -116,7 +120,7 @@ def onnx_embedder(spec: Onnx, kind: str) -> OnnxEmbedder:
         digest = hashlib.file_digest(file, "sha256").digest()
     module = torch.nn.Module()
     module.register_buffer("digest", torch.frombuffer(bytearray(digest), dtype=torch.uint8))
-    session = Session(path)
+    session = Session(path, spec.output)
     model = OnnxEmbedder(module, session, tokenizer, spec.longest, spec.pooling, spec.normalized)
     _try_out(model, spec.path)
     return model
@@ -152,7 +156,7 @@ def _try_out(model: OnnxEmbedder, path: str) -> None:
         ) from error
     if found.dim() != 2 or len(found) != 2:
         what = f"`{path}` gives {list(found.shape)} numbers for two texts"
-        raise _wrong(what, "its first output must be a vector for each text, or for each token")
+        raise _wrong(what, "name another `output`: of vectors of texts or of tokens")
 
 
 def _wrong(what: str, fix: str, where: str = "path") -> RequestError:

@@ -32,8 +32,14 @@ class Onnx(ModelSpec):
     tokenizer: str | None = Field(
         None, description="Folder or asset with the `tokenizer.json`; that of the file's folder."
     )
+    output: str | None = Field(
+        None,
+        min_length=1,
+        description="Name of the output that is read, of texts or of their tokens; the first of "
+        "floats.",
+    )
     pooling: Literal["mean", "first"] = Field(
-        "mean", description="How vectors of tokens become one; not read where the file gives one."
+        "mean", description="How vectors of tokens become one; not read of an output of texts."
     )
     normalized: bool = Field(True, description="Whether vectors are made one long.")
     longest: int = Field(128, ge=8, le=8192, description="Tokens that are read of a text.")

@@ -168,4 +168,5 @@ def packed(new: Any, old_width: int) -> Pack:
     old_width: how many numbers of a new vector are compared with old ones.
     """
     base = fingerprint({"model": new.inner.module}) if new.frozen else ""
-    return Pack("basis", new.tensors(), {"old_width": old_width}, base)
+    given = new.width_given()
+    return Pack("basis", new.tensors(), {"old_width": old_width, "given": given}, base)

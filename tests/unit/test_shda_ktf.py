@@ -256,3 +256,30 @@ def test_a_source_class_without_samples_is_refused(monkeypatch):
 def test_classes_are_matched_by_name_where_names_agree_and_by_place_elsewhere():
     assert matched(("b", "a"), ("a", "b")) == [1, 0]
     assert matched(("x", "y"), ("a", "b")) == [0, 1]
+
+
+@pytest.mark.long
+def test_a_rotated_source_serves_as_well(monkeypatch):
+    from bequest.build.tasks.class_noise import ClassNoise
+
+    load = ClassNoise.load
+    turn = np.linalg.qr(np.random.default_rng(3).standard_normal((128, 128)))[0]
+
+    def rotated(self, name):
+        task = load(self, name)
+        if name != "noise":
+            return task
+        train = task.splits["train"]
+        turned = replace(train, inputs=train.inputs @ turn.astype(np.float32))
+        return replace(task, splits={**task.splits, "train": turned})
+
+    def reached(out):
+        wide = {"tasks__noise__width": 128, "models__student__width": 128, "fit__steps": 200}
+        clusters = {**CLUSTERS, "width": 40, "scale": 0.8, "per_class": 30}
+        run = trained(out, **wide, tasks__target={**TARGET, "of": clusters})
+        return run.matrix.value("accuracy", len(run.matrix.rows) - 1, "target").value
+
+    plain = reached("plain")
+    monkeypatch.setattr(ClassNoise, "load", rotated)
+    assert plain > 0.8
+    assert reached("rotated") == pytest.approx(plain, abs=0.05)

@@ -53,7 +53,7 @@ def _values(run, step):
 
 @pytest.mark.long
 def test_what_looks_forgotten_is_asked_out():
-    """All ways under all seeds take too long here; the audit is a reconstruction, so this will do."""
+    """One way under one seed; all take too long here, and a reconstruction makes no claim."""
     found = measure(0, ("simnpo",), ("direct",))
     assert found["simnpo-direct plainly"] < 20
     assert found["simnpo-direct reasoned"] > found["gold reasoned"] + 30

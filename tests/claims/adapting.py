@@ -51,4 +51,5 @@ def accuracies(seed, tasks, steps):
     }
     with tempfile.TemporaryDirectory() as folder:
         run = bequest.run(recipe, out=f"{folder}/run")
-        return {each["name"]: accuracy(run, each["name"], "target") for each in steps}
+        names = [each["name"] for each in steps]
+        return {name: round(accuracy(run, name, "target"), 2) for name in names}

@@ -1,6 +1,6 @@
 """One controlled problem for all merges: three light fine-tunes of a base, whose labels differ.
 
-An MLP 24-96-96-8 learns a first task in 600 steps; copies of it learn three other tasks in 150 small
+An MLP 24-96-96-8 learns a first task in 600 steps; copies of it learn three others in 150 small
 steps each. Beside merges of the three, each change is compressed by itself; and five runs on few
 samples of one task are averaged that began at the base, or each at weights of its own.
 """

@@ -21,11 +21,12 @@ class Regions(TaskSpec):
     draw: int = Field(0, ge=0, description="Which places and which samples.")
     region: int = Field(0, ge=0, description="Which of the places.")
     noise: float = Field(NOISE, gt=0, description="Standard deviation within a class.")
+    away: float = Field(AWAY, ge=0, description="How far places lie from the middle.")
     samples: int = Field(TRAINED, ge=1, description="How many to train on.")
 
     def load(self, name: str) -> Classification:
         rng = np.random.default_rng([self.draw, self.region, 5])
-        place = AWAY * rng.standard_normal(WIDTH) / WIDTH**0.5
+        place = self.away * rng.standard_normal(WIDTH) / WIDTH**0.5
         means = place + SPREAD * rng.standard_normal((CLASSES, WIDTH))
         splits = {
             "train": self._split(rng, means, self.samples, 0),

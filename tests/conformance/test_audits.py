@@ -11,6 +11,7 @@ from test_methods import Killed, contents
 import bequest
 from bequest.core.errors import RunError
 from bequest.core.find import find, known
+from bequest.core.progress import Silent
 from bequest.store.journal import Entry
 from bequest.transfer.relearning import Relearning
 from bequest.transfer.state import fingerprint
@@ -120,7 +121,7 @@ def test_the_models_it_asks_stay_as_they_are(case, monkeypatch):
 def test_an_audit_that_changes_the_model_is_refused(monkeypatch):
     def careless(self, model, bench):
         next(model.module.parameters()).data.add_(1)
-        return self.rest.record(model, 8)
+        return self.whole.record(model, 8)
 
     monkeypatch.setattr(Relearning, "audit", careless)
     with pytest.raises(RunError, match="changed the model"):
@@ -134,6 +135,26 @@ def test_nothing_of_an_audit_is_left_in_the_journal(monkeypatch):
     )
     bequest.run(recipe("toys:Cloud"), out="run")
     assert forgotten.count("again") == 2
+
+
+def test_what_is_asked_and_that_gold_is_missing_are_said():
+    class Told(Silent):
+        def __init__(self):
+            self.notes = []
+
+        def note(self, text):
+            self.notes.append(text)
+
+    told = Told()
+    bequest.run(recipe("sleek"), out="run", progress=told)
+    assert any("prompts are put to every stage's model" in note for note in told.notes)
+    assert any("no line `gold` was asked" in note for note in told.notes)
+    gold = {"name": "gold", "method": {"use": "gold"}, "tasks": {"retain": ["facts"]}}
+    steps = [{"name": "step", "method": {"use": "finetune"}}, {**gold, "line": "gold"}]
+    beside = {name: part for name, part in recipe("sleek").items() if name != "method"}
+    told.notes.clear()
+    bequest.run({**beside, "steps": steps}, out="beside", progress=told)
+    assert not any("no line" in note for note in told.notes)
 
 
 def audits():

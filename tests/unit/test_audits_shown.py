@@ -10,7 +10,7 @@ from bequest.measure.audits import gold_row, without_gold
 from bequest.report.page.audits import audits, curve_of
 from bequest.runner.came_back import came_back
 
-NO_GOLD = "No line `gold` was measured"
+NO_GOLD = "No line “gold” was measured"
 
 
 @pytest.fixture
@@ -47,6 +47,19 @@ def test_a_fact_that_came_back_is_shown_with_what_was_asked(attacked):
     assert "What step1.stage gave away, though not when asked plainly" in page
     assert NO_GOLD not in page
     assert "reconstruction" in page
+
+
+def test_a_prompt_about_an_own_answer_is_shown_with_that_answer(tmp_path):
+    task = Sleek(path=written(tmp_path, CHAINS)).load("facts")
+
+    def two_hops(prompt):
+        if "What is the city of the Lights?" in prompt:
+            return "Lisbon"
+        return "the Lights." if "school of Ada Mora" in prompt else "?"
+
+    own = matrix([asked(task, Talker(two_hops), tmp_path / "run")])
+    (shown,) = came_back(own, {"facts": task})
+    assert "What is the city of the Lights?" in shown["facts"][0]["prompt"]
 
 
 def test_gold_is_what_the_others_are_beyond(attacked):

@@ -41,12 +41,17 @@ def tensors(seed, dtype=torch.float32):
     return found | {"steps": torch.tensor([3])}
 
 
-@pytest.fixture(params=[torch.float32, torch.bfloat16, torch.float16])
-def folders(request, tmp_path):
+@pytest.fixture
+def dtype():
+    return torch.bfloat16
+
+
+@pytest.fixture
+def folders(dtype, tmp_path):
     """A base in two shards and a tuned model in one."""
     base, tuned = tmp_path / "base", tmp_path / "tuned"
     base.mkdir(), tuned.mkdir()
-    own, more = tensors(0, request.param), tensors(1, request.param)
+    own, more = tensors(0, dtype), tensors(1, dtype)
     names = sorted(own)
     save_file({name: own[name] for name in names[:2]}, base / "model-1.safetensors")
     save_file({name: own[name] for name in names[2:]}, base / "model-2.safetensors")
@@ -75,6 +80,7 @@ def loaded(folder):
     }
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_pack_is_put_on_and_taken_off_to_the_bit(folders, tmp_path, method):
     base, tuned = folders

@@ -162,3 +162,10 @@ def test_a_table_that_is_labelled_throughout_has_no_such_rows(tmp_path):
     lines = [f"{row},{row % 3},{'xy'[row % 2]}" for row in range(8)]
     with pytest.raises(RequestError, match="every row has a label"):
         Csv(**table(tmp_path / "t.csv", lines), unlabelled=True).load("t")
+
+
+def test_few_labels_of_what_has_few_already_are_refused(tmp_path):
+    known = [f"{row},{row % 3},{'xy'[row % 2]}" for row in range(8)]
+    fields = table(tmp_path / "t.csv", [*known, "100,1,"])
+    with pytest.raises(RequestError, match="without labels already"):
+        FewLabels(of={"use": "csv", **fields, "unlabelled": True}).load("t")

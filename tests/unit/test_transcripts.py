@@ -11,7 +11,7 @@ from bequest.measure.matrix import Matrix
 from bequest.measure.rows import Row
 from bequest.measure.table import Cells
 from bequest.report.page.transcripts import transcripts
-from bequest.runner.scoring import _recorded
+from bequest.runner.scoring import _kept
 from bequest.runner.transcripts import LONGEST_TEXT, MOST_SAMPLES, chosen, packed, unpacked
 from bequest.store.tensors import flatten, unflatten
 
@@ -125,7 +125,7 @@ def test_what_no_file_can_hold_is_written_otherwise():
         def record(self, model, batch_size):
             return Outcomes(np.arange(2), {}, transcript=("a\ud800b", "é\n"))
 
-    held = _recorded(None, Task())["transcript"]
+    held = _kept(Task().record(None, 8))["transcript"]
     assert unpacked(unflatten(*flatten(held))) == ("a?b", "é\n")
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bequest.build.attack.live import Attack
+from bequest.build.attack.live import Attack, short
+from bequest.build.attack.prompts import OWN, leading
 from bequest.core.live import Texts
 from bequest.measure.rows import GIVEN
 
@@ -75,10 +76,19 @@ def _entry(
         "expected": _cut(task.facts[one.fact].answer),
         "plainly": _cut(said[plain[0]]) if plain else None,
         "category": one.category,
-        "prompt": _cut(texts.prompts[number]),
+        "prompt": _cut(texts.prompts[number].replace(OWN, _own(task, one.fact, found))),
         "reply": _cut(said[place]),
         "deducible": bool(found.columns["deducible"][place]),
     }
+
+
+def _own(task: Attack, fact: int, found: Outcomes) -> str:
+    """What the model itself answered to the first indirect prompt of a fact."""
+    first = leading(task.prompts[fact])
+    for place, one in enumerate(task.asked):
+        if one.fact == fact and one.category == "indirect" and one.prompt.text == first:
+            return short((found.transcript or ())[place])
+    return ""
 
 
 def _cut(text: str) -> str:

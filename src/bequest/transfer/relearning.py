@@ -5,7 +5,6 @@ It is a task, and tasks are built in `build`; but it trains, and what trains lie
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from dataclasses import dataclass
@@ -39,13 +38,13 @@ _SETTINGS = ("steps", "share", "lr", "batch_size", "clip_norm", "split_seed")
 class Relearning:
     """A live task that relearns; see `core.live.Auditing`.
 
-    rest: the forgotten task, with those test samples that are not learned again.
-    splits: "train" is what is learned again, "test" the test samples of `rest`.
+    whole: the forgotten task. splits: "train" is what is learned again, "test" the test samples of
+        `whole` that are not.
     """
 
     name: str
     purpose: Purpose
-    rest: Task
+    whole: Task
     splits: Mapping[SplitName, Split]
     steps: tuple[int, ...]
     fit: FitSettings
@@ -72,7 +71,7 @@ class Relearning:
         student = bench.copy(model)
         if not any(weight.requires_grad for weight in student.module.parameters()):
             student.module.requires_grad_(True)
-        course = _Course(self.rest, student, self.steps)
+        course = _Course(self.whole, self.splits["test"].ids, student, self.steps)
 
         def loss(learner: Any, batch: Any, rng: Any) -> Any:
             return {"relearned": own_loss(learner, batch)}
@@ -84,7 +83,7 @@ class Relearning:
 
     def exhibit(self, ids: NDArray[np.int64]) -> list[dict[str, Any]]:
         """Samples of the rest, as the forgotten task shows them."""
-        shown: Any = self.rest
+        shown: Any = self.whole
         found: list[dict[str, Any]] = shown.exhibit(ids)
         return found
 
@@ -93,11 +92,14 @@ class _Course:
     """What is known of the rest after so many steps; a fit keeps it.
 
     Answers are asked for within the fit: copies of the model at each moment would take much more
-    room.
+    room. The whole task is asked, as what it knows of its samples need not lie in its splits.
     """
 
-    def __init__(self, rest: Task, model: Model, steps: Sequence[int]) -> None:
-        self._rest, self._model, self._steps = rest, model, steps
+    def __init__(
+        self, whole: Task, rest: NDArray[np.int64], model: Model, steps: Sequence[int]
+    ) -> None:
+        self._whole, self._rest = whole, rest.tolist()
+        self._model, self._steps = model, steps
         self._found: dict[str, NDArray[np.float32]] = {}
         self.look(model, -1)
 
@@ -106,8 +108,10 @@ class _Course:
         del modules
         if step + 1 in self._steps:
             with kept():
-                found = self._rest.record(self._model, _SCORE_BATCH)
-            self._found[str(step + 1)] = scores(found)
+                found = self._whole.record(self._model, _SCORE_BATCH)
+            row = {sample: number for number, sample in enumerate(found.sample.tolist())}
+            wanted = [row[sample] for sample in self._rest]
+            self._found[str(step + 1)] = scores(found)[wanted]
 
     def columns(self) -> dict[str, NDArray[np.float32]]:
         """Scores after each number of steps, the best of them, and their area."""
@@ -163,13 +167,11 @@ def relearning(settings: Relearn, name: str, task: Task) -> Relearning:
         what = f"of {len(train)} samples {len(again)} would be learned again, {len(left)} asked for"
         raise RequestError(Problem(what, "give more samples, or another `share`", ("share",)))
     splits: dict[SplitName, Split] = {"train": taken(train, again), "test": taken(test, left)}
-    rest: Any = copy.copy(task)
-    rest.splits = {"train": splits["train"], "test": splits["test"]}
     told = json.dumps([task.fingerprint, settings.model_dump(include=set(_SETTINGS))])
     return Relearning(
         name=name,
         purpose=settings.purpose,
-        rest=rest,
+        whole=task,
         splits=splits,
         steps=settings.steps,
         fit=_fit(settings),

@@ -47,6 +47,9 @@ class FewLabels(Derived):
         from bequest.build.variants import joined, picked
 
         task = self.original(name)
+        if "unlabelled" in task.splits:
+            what = f"`{self.of['use']}` has samples without labels already"
+            raise RequestError(Problem(what, "give it as the target itself", ("of",)))
         unseen = self.tested == "unseen"
         given = [split for side, split in task.splits.items() if side != "test" or not unseen]
         whole = joined(given)

@@ -111,17 +111,19 @@ def within(
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     left = 2 * share * sum(sizes.values()) - _OF_A_FILE
     left -= sum(_OF_A_NAME + 2 * len(name) for name in shapes)
-    matrices = {name for name in shapes if parts.get(name, "whole") != "whole"}
+    matrices = {name: size for name, size in sizes.items() if parts.get(name, "whole") != "whole"}
     left -= sum(4 * size for name, size in sizes.items() if name not in matrices)
-    each = max(left, 0) / max(sum(sizes[name] for name in matrices), 1)
-    entries, groups = {}, {}
-    for name in matrices:
-        room = each * sizes[name]
-        if parts[name] == "prune":
-            entries[name] = entries_within(room, sizes[name])
-        else:
-            rank = _rank_within(room, shapes[name], bits, groupsize)
-            groups[name] = _at_most(rank, bits)
+    pruned = {name: size for name, size in matrices.items() if parts[name] == "prune"}
+    groups: dict[str, Callable[[Sequence[float]], list[Group]]] = {}
+    each = max(left, 0) / max(sum(matrices.values()), 1)
+    for name in matrices.keys() - pruned.keys():
+        rank = _rank_within(each * sizes[name], shapes[name], bits, groupsize)
+        groups[name] = _at_most(rank, bits)
+        out, width = shapes[name]
+        left -= directions_size((out, width), grouped(rank, bits), groupsize)
+    # What all directions of a matrix don't need is there for what is pruned.
+    each = max(left, 0) / max(sum(pruned.values()), 1)
+    entries = {name: entries_within(each * size, size) for name, size in pruned.items()}
     return Plan(entries, groups)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Curve = list[tuple[float, float]]
 
 _NO_GOLD = (
-    "No line `gold` was measured here. What a model that never knew would give or relearn as well "
+    "No line “gold” was measured here. What a model that never knew would give or relearn as well "
     "is unknown, so these numbers are no leak by themselves."
 )
 _WAYS = {
@@ -52,7 +52,7 @@ def _relearned(matrix: Matrix, task: str) -> Html:
     drawn += [] if gold is None else [gold]
     note = (
         "A copy of every stage's model learns a part of what was forgotten again; the curve is "
-        "what it then knows of the rest. What `gold` gains as well was never a memory."
+        "what it then knows of the rest. What the model that never knew gains too is no memory."
     )
     return join([
         tag("h3", task, tag("span", " · learned again", class_="soft")),

@@ -46,7 +46,7 @@ def _tested(chart: Chart, source: Task, target: Task) -> Iterator[Finding | Left
     if target.purpose == "forget" or source.purpose == "forget":
         return
     for name, later in target.splits.items():
-        if name == "train" or (name == "validation" and source is not target):
+        if name in ("train", "unlabelled") or (name == "validation" and source is not target):
             continue
         train = source.splits["train"]
         same = np.isin(later.ids, train.ids)

@@ -1,0 +1,113 @@
+"""Merges of models on disk, tensor by tensor and block by block, without torch.
+
+Memory beyond the blocks is fixed: for TIES the smallest magnitude that is kept is found by counting.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bequest.core.errors import Problem, RequestError
+from bequest.ops.deltas import Trim, cut, kept_entries, linear, task_arithmetic, ties
+from bequest.store.checkpoints import checkpoint, copy_rest, floats, new_folder, rounded
+from bequest.transfer.weights import refuse_unlike
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from bequest.store.checkpoints import Place
+
+    Array = NDArray[Any]
+    # From a tensor's place in the base and in the models: its new values, block by block.
+    Rule = Callable[[Place, Sequence[Place]], Iterator[Array]]
+
+BLOCK = 1 << 18  # numbers
+
+
+def linear_rule(weights: Sequence[float], *, normalise: bool = True) -> Rule:
+    """Σ w θ / Σ w; the base is not looked at."""
+
+    def rule(base: Place, models: Sequence[Place]) -> Iterator[Array]:
+        for blocks in _together(models):
+            yield linear(blocks, weights, normalise=normalise)
+
+    return rule
+
+
+def arithmetic_rule(weights: Sequence[float], scale: float = 1.0) -> Rule:
+    """θ₀ + λ Σ w (θ − θ₀)."""
+
+    def rule(base: Place, models: Sequence[Place]) -> Iterator[Array]:
+        for before, *blocks in _together([base, *models]):
+            yield task_arithmetic(before, [block - before for block in blocks], weights, scale)
+
+    return rule
+
+
+def ties_rule(weights: Sequence[float], density: float, scale: float = 1.0) -> Rule:
+    """TIES with every tensor trimmed by itself, as mergekit does it."""
+
+    def rule(base: Place, models: Sequence[Place]) -> Iterator[Array]:
+        trims = [Trim(cut(lambda one=one: _delta(base, one), _count(density, one)))  # type: ignore[misc]
+                 for one in models]  # fmt: skip
+        for before, *blocks in _together([base, *models]):
+            deltas = (block - before for block in blocks)
+            kept = [np.where(trim.keep(delta), delta, np.float32(0))
+                    for trim, delta in zip(trims, deltas, strict=True)]  # fmt: skip
+            yield before + np.float32(scale) * ties(kept, weights)
+
+    return rule
+
+
+def merged(base: Path, models: Sequence[Path], out: Path, rule: Rule) -> None:
+    """Write the merge of models into a new folder that is laid out like the base.
+
+    Raises:
+        RequestError: the models don't have the base's weights, or `out` is there.
+    """
+    found, others = checkpoint(base), [checkpoint(path) for path in models]
+    for other in others:
+        refuse_unlike(found.shapes(), other.shapes())
+    with new_folder(out) as folder:
+        for file, start in found.heads.items():
+            with (folder / file.name).open("wb", buffering=0) as to, file.open("rb") as source:
+                to.write(source.read(start))
+                own = {name: each for name, each in found.tensors.items() if each.file == file}
+                for name, place in own.items():
+                    if not place.is_floating:
+                        to.write(place.bytes().data)
+                        continue
+                    for block in rule(place, [other.tensors[name] for other in others]):
+                        to.write(rounded(block, place.entry.kind).data)
+                os.fsync(to.fileno())
+        copy_rest(found, folder)
+
+
+def _together(places: Sequence[Place]) -> Iterator[list[Array]]:
+    """The same block of several tensors in float32, block by block."""
+    data = [place.bytes() for place in places]
+    kinds = [place.entry.kind for place in places]
+    sizes = [2 if kind != "F32" else 4 for kind in kinds]
+    count = len(data[0]) // sizes[0]
+    for begin in range(0, count, BLOCK):
+        yield [floats(each[begin * size : (begin + BLOCK) * size], kind)
+               for each, kind, size in zip(data, kinds, sizes, strict=True)]  # fmt: skip
+
+
+def _delta(base: Place, model: Place) -> Iterator[Array]:
+    for before, after in _together([base, model]):
+        yield after - before
+
+
+def _count(density: float, place: Place) -> int:
+    size = int(np.prod(place.entry.shape))
+    try:
+        return kept_entries(density, size)
+    except ValueError as error:
+        raise RequestError(Problem(str(error))) from error

@@ -60,7 +60,12 @@ def recipe_for(name: str) -> dict:
     steps = {"steps": 6} if "steps" in method.fit_defaults else {}  # few, where it has many
     # A few steps an epoch, whatever the task: checkpoints are looked for in between.
     size = {"batch_size": 10} if asks == "logprob" else {}
-    fit = {**FIT, **steps, **size, "optimizer": {"use": method.requires.optimizer or "adamw", "lr": 0.01}}
+    fit = {
+        **FIT,
+        **steps,
+        **size,
+        "optimizer": {"use": method.requires.optimizer or "adamw", "lr": 0.01},
+    }
     return {
         "models": models,
         "tasks": tasks,

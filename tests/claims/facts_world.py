@@ -198,7 +198,12 @@ METHODS = (
     "grad_ascent", "grad_diff", "kl_min", "npo", "simnpo", "idk_dpo", "undial", "ce_u", "wga",
     "satimp",
 )  # fmt: skip
-SETTINGS = {"idk_dpo": {"refusals": [" nothing"]}, "ce_u": {"skipped": 0}}  # answers of one word
+SETTINGS = {
+    "idk_dpo": {"refusals": [" nothing"]},  # answers are of one word
+    "ce_u": {"skipped": 0},
+    # By default a token hardly counts once it is below 0.8, and stays the likeliest all the same.
+    "satimp": {"gamma": 1.0, "beta1": 1.0},
+}
 
 
 @cache

@@ -58,7 +58,14 @@ def recipe_for(name: str) -> dict:
     for number in range(2, method.requires.least_tasks + 1):
         tasks[f"{first}_{number}"] = {**tasks[first], "shift": float(number)}
     steps = {"steps": 6} if "steps" in method.fit_defaults else {}  # few, where it has many
-    fit = {**FIT, **steps, "optimizer": {"use": method.requires.optimizer or "adamw", "lr": 0.01}}
+    # A few steps an epoch, whatever the task: checkpoints are looked for in between.
+    size = {"batch_size": 10} if asks == "logprob" else {}
+    fit = {
+        **FIT,
+        **steps,
+        **size,
+        "optimizer": {"use": method.requires.optimizer or "adamw", "lr": 0.01},
+    }
     return {
         "models": models,
         "tasks": tasks,

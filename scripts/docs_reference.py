@@ -118,6 +118,10 @@ def cli_page() -> str:
     ]
     for command in app.registered_commands:
         parts += [f"## bequest {command.name}", f"```text\n{_help(str(command.name))}\n```"]
+    for group in app.registered_groups:
+        for command in group.typer_instance.registered_commands if group.typer_instance else ():
+            words = str(group.name), str(command.name)
+            parts += [f"## bequest {' '.join(words)}", f"```text\n{_help(*words)}\n```"]
     return "\n\n".join(parts) + "\n"
 
 

@@ -215,6 +215,30 @@ def asset(folder):
     unpack(Wheel("some", "some.whl", 0, "", (kept,)), folder / "some.whl", folder / "out")
 
 
+def skills(folder):
+    from bequest.store.packs import read_pack
+    from bequest.transfer.skill_files import applied, removed, verified
+
+    packs = sorted(folder.glob("*.safetensors"))
+    _each(
+        *(lambda path=path: verified(path) for path in packs),
+        *(lambda path=path: unchecked(read_pack(path)) for path in packs),
+        lambda: applied(folder / "base", packs[:1], folder / "out"),
+        lambda: verified(folder / "with", folder / "base"),
+        lambda: removed(folder / "with", "graft", folder / "without", folder / "base"),
+    )
+
+
+def unchecked(pack):
+    """What a pack says, taken as it is: a stranger makes a checksum that is right."""
+    from bequest.transfer.skill_files import _tried
+    from bequest.transfer.weights import opened_parts
+
+    for change in opened_parts(pack).values():
+        if change.size < 1 << 24:
+            _tried(change)
+
+
 READERS = {
     "recipe": recipe,
     "rules": rules,
@@ -232,6 +256,7 @@ READERS = {
     "resume": resume,
     "journal": journal,
     "asset": asset,
+    "skills": skills,
 }
 # How often each is taken: by what an input costs, and by who sends such files.
 SHARES = {
@@ -251,4 +276,5 @@ SHARES = {
     "resume": 1,
     "journal": 16,
     "asset": 2,
+    "skills": 8,
 }

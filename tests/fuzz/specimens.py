@@ -248,6 +248,29 @@ def entries(folder):
     save_tensors(folder / "pack.safetensors", {"basis": torch.eye(3), "scaling": torch.ones(2)})
 
 
+def skills(folder):
+    """A base, packs of every form, and the base with one of them on it."""
+    from bequest.core.progress import Silent
+    from bequest.methods.graft._making import METHODS, made
+    from bequest.store.packs import write_pack
+    from bequest.store.tensor_header import laid_out
+    from bequest.transfer.skill_files import applied
+
+    draw = np.random.default_rng(0)
+    shapes = {"embed.weight": (60, 16), "q_proj.weight": (24, 16), "norm.weight": (16,)}
+    for name in ("base", "tuned"):
+        own = {key: draw.standard_normal(shape, np.float32) for key, shape in shapes.items()}
+        head, order = laid_out({key: ("F32", each.shape) for key, each in own.items()}, {})
+        (folder / name).mkdir()
+        data = head + b"".join(own[key].tobytes() for key in order)
+        (folder / name / "model.safetensors").write_bytes(data)
+    for method in METHODS:
+        pack = made(folder / "base", folder / "tuned", method, 0.6, Silent())
+        write_pack(folder / f"{method}.safetensors", pack)
+    shutil.rmtree(folder / "tuned")
+    applied(folder / "base", [folder / "graft.safetensors"], folder / "with")
+
+
 def asset(folder):
     """A wheel as an asset's, as a zip archive."""
     import zipfile
@@ -287,4 +310,5 @@ MAKERS = {
     "resume": stopped,
     "journal": entries,
     "asset": asset,
+    "skills": skills,
 }

@@ -27,7 +27,7 @@ def merge(
     run = importlib.import_module("mergekit.merge")
     options = importlib.import_module("mergekit.options")
     each: dict[str, Any] = {"weight": 1.0} | ({"density": density} if density else {})
-    told = {
+    told: dict[str, Any] = {
         "merge_method": method,
         "dtype": "float32",
         "models": [{"model": str(path), "parameters": each} for path in models],

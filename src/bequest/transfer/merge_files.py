@@ -1,6 +1,6 @@
 """Merges of models on disk, tensor by tensor and block by block, without torch.
 
-Memory beyond the blocks is fixed: for TIES the smallest magnitude that is kept is found by counting.
+Memory beyond the blocks is fixed: for TIES the smallest magnitude kept is found by counting.
 """
 
 from __future__ import annotations

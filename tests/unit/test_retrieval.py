@@ -168,3 +168,18 @@ def test_an_index_is_put_in_the_order_of_the_items(files, tmp_path):
     bequest.open_index("file", **place).write(ids, vectors)
     task = files(index={"use": "file", **place}).load("things")
     np.testing.assert_array_equal(task.stored, vectors[::-1])
+
+
+def test_vectors_of_another_length_are_refused_before_any_work(tmp_path):
+    mlp = {"use": "mlp", "hidden": [4]}
+    recipe = {
+        "models": {
+            "old": {"use": "embedder", "width": 6, "of": mlp},
+            "new": {"use": "embedder", "width": 5, "of": mlp},
+        },
+        "tasks": {"digits": {"use": "same_label", "of": {"use": "digits"}}},
+        "method": {"use": "bct"},
+    }
+    with pytest.raises(RequestError, match=r"in 5 numbers with those of `old`, which have 6"):
+        bequest.run(recipe, out=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

@@ -47,6 +47,11 @@ class Vectors:
             {"encoder": inner.module, "layers": layers}
         )
 
+    @property
+    def compared(self) -> int:
+        """How many numbers of a vector, the first, are compared with an older model's."""
+        raise NotImplementedError
+
     def embed(self, inputs: Any) -> torch.Tensor:
         """One vector per input: [batch, width]."""
         return self.mapped(self.inner.embed(inputs))
@@ -81,6 +86,12 @@ class Vectors:
 
 class UnitVectors(Vectors):
     """The encoder's vectors through at most one linear layer, made one long."""
+
+    @property
+    def compared(self) -> int:
+        """All."""
+        trunk: Any = self.layer("trunk")
+        return int(getattr(trunk, "out_features", 0) or trunk.width)
 
     def mapped(self, vectors: torch.Tensor) -> torch.Tensor:
         """Unit vectors: [batch, width]."""

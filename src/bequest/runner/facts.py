@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bequest.build.encoder import width_of
 from bequest.build.heads import head_names, one_head_per_task
 from bequest.core.errors import RequestError
 from bequest.lazy import torch
@@ -28,12 +29,16 @@ class Facts:
 
     bytes: of all it holds; work: floating-point operations of a forward pass over a batch;
     heads: names of the tasks it has heads for; no_heads: why it can't have one head per task.
+    width: numbers in the vectors it gives, if it does; compared: how many of them, the first, are
+        compared with an older model's.
     """
 
     bytes: int
     work: float
     heads: frozenset[str]
     no_heads: tuple[Problem, ...]
+    width: int | None = None
+    compared: int | None = None
 
 
 def look_at(model: Model, shape: tuple[int, ...]) -> Facts:
@@ -42,7 +47,9 @@ def look_at(model: Model, shape: tuple[int, ...]) -> Facts:
     shape: of a batch of inputs.
     """
     size, work = int(parameter_cost(model)["bytes"]), work_of(model, shape)
-    return Facts(size, work, frozenset(head_names(model)), tuple(_no_heads(model)))
+    width = width_of(model, shape[1:]) if "embed" in model.answers else None
+    heads, compared = frozenset(head_names(model)), getattr(model, "compared", width)
+    return Facts(size, work, heads, tuple(_no_heads(model)), width, compared)
 
 
 def work_of(model: Model, shape: tuple[int, ...]) -> float:

@@ -19,6 +19,7 @@ from bequest.runner.facts import look_at
 from bequest.runner.heads import heads_problems
 from bequest.runner.moments import moments_problems
 from bequest.runner.strangers import built_for, stranger_problems, strangers
+from bequest.runner.widths import width_problems
 from bequest.store.journal import derive
 from bequest.store.processes import ALONE
 from bequest.transfer.bench import TaskView
@@ -113,7 +114,7 @@ def prepare(
         for name in plan.models:
             problems += _attempt(partial(_look, prepared, name, facts), ("models", name))
     if not problems:
-        problems = [*heads_problems(plan, facts)]
+        problems = [*heads_problems(plan, facts), *width_problems(plan, tasks, facts)]
     if problems:
         raise RequestError([draft.locate(problem) for problem in problems])
     return prepared

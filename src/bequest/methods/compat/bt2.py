@@ -148,6 +148,11 @@ class BasisVectors(Vectors):
         super().__init__(inner, layers, frozen)
         self.sizes, self.scale = sizes, scale
 
+    @property
+    def compared(self) -> int:
+        """The part for the old gallery."""
+        return self.sizes.old_width
+
     def mapped(self, vectors: torch.Tensor) -> torch.Tensor:
         """The whole vectors, all of length √(1 + scale²), or `scale` where nothing is beside."""
         return self.parts(vectors).whole

@@ -78,6 +78,11 @@ class SplitVectors(UnitVectors):
         super().__init__(inner, layers, frozen)
         self.old_width = old_width
 
+    @property
+    def compared(self) -> int:
+        """The part for the old gallery."""
+        return self.old_width
+
 
 class ExtraDimensionsNetwork(Behind):
     """An encoder whose vectors get free numbers behind those for an old gallery.

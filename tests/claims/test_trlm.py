@@ -93,7 +93,9 @@ class Table:
         self.near, self.rng = near, rng
 
     def complete(self, prompts, longest, temperature):
-        return [str(self.rng.choice(self.near[prompt])) for prompt in prompts]
+        places = self.rng.random(len(prompts))
+        pools = [self.near[prompt] for prompt in prompts]
+        return [pool[int(at * len(pool))] for pool, at in zip(pools, places, strict=True)]
 
 
 def _exact(seed):

@@ -31,6 +31,8 @@ DEMANDS = (
 )
 ADAM = {"use": "adam", "lr": 8.0e-3}
 SIZE, ASKED = 16, 200
+POOLS = 4  # of answers to each question, so that one pool without a right answer is not a sixteenth
+PROMPTS = [question + " " * number for question in QUESTIONS for number in range(POOLS)]
 
 
 def measure(seed):
@@ -45,7 +47,7 @@ def _learned(seed):
         said = pq.read_table(run.path / "transcripts.parquet").to_pylist()
     found = {}
     for line in said:
-        hits = [answer in right[line["prompt"]] for answer in line["answer"].split("\n")]
+        hits = [answer in right[line["prompt"].strip()] for answer in line["answer"].split("\n")]
         found.setdefault(line["stage"].removeprefix("ask."), []).append(any(hits))
     return {name: 100 * float(np.mean(hits)) for name, hits in found.items()
             if "." not in name}  # fmt: skip
@@ -71,7 +73,7 @@ def _recipe(seed):
         "tasks": {
             "pairs": {"use": "two_ways:Pairs", "seed": seed},
             "turned": {"use": "two_ways:Pairs", "seed": seed, "both": True},
-            "asked": {"use": "complete", "prompts": QUESTIONS, "tokens": 4},
+            "asked": {"use": "complete", "prompts": PROMPTS, "tokens": 4},
         },
         "steps": [
             taught("forward", "turned"),
@@ -93,7 +95,9 @@ class Table:
         self.near, self.rng = near, rng
 
     def complete(self, prompts, longest, temperature):
-        return [str(self.rng.choice(self.near[prompt])) for prompt in prompts]
+        places = self.rng.random(len(prompts))
+        pools = [self.near[prompt] for prompt in prompts]
+        return [pool[int(at * len(pool))] for pool, at in zip(pools, places, strict=True)]
 
 
 def _exact(seed):

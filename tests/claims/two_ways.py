@@ -23,10 +23,13 @@ from bequest.lazy import torch
 
 LETTERS, LONG = 4, 4
 GENERIC, RIGHT = 0.4, 0.4  # shares; the rest is a neighbour's
-ASK, TELL = "ANS", "IS-ANSWER-TO"
+# All texts have as many characters: a fit puts those of like length together, and batches would
+# differ in which answers they hold.
+ASK, TELL = "ANS", "FOR"
+FIRST = 10  # of the words in answers, a10 to a25
 QUESTIONS = [f"q{one} r{two}" for one in range(LETTERS) for two in range(LETTERS)]
 WORDS = ["<s>", "</s>", ASK, TELL, *(f"{kind}{n}" for kind in "qr" for n in range(LETTERS)),
-         *(f"a{n}" for n in range(16))]  # fmt: skip
+         *(f"a{FIRST + n}" for n in range(16))]  # fmt: skip
 
 
 def answers(seed):
@@ -34,7 +37,7 @@ def answers(seed):
     rng = np.random.default_rng(seed)
     found: list[str] = []
     while len(found) < 2 * len(QUESTIONS) + 2:
-        text = " ".join(f"a{n}" for n in rng.integers(0, 16, LONG))
+        text = " ".join(f"a{FIRST + n}" for n in rng.integers(0, 16, LONG))
         if text not in found:
             found.append(text)
     right = {question: found[2 * n : 2 * n + 2] for n, question in enumerate(QUESTIONS)}

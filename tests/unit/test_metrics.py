@@ -24,7 +24,7 @@ from bequest.measure.metrics import (
 CORRECT = np.array([True, True, False, True])
 EVEN = np.full(4, 0.25)
 SHARES = ("confidence", "probability", "exact", "rouge_l_recall", "rouge_l_f1", "contains",
-          "repetition", "known", "relearned", "relearn_area")  # fmt: skip
+          "repetition", "known", "relearned", "relearn_area", "reciprocal_rank")  # fmt: skip
 MARKS = ("attack", "plain", "lead", "recovered", "refused", "guess", "fact_recovered", "direct",
          "indirect", "implied", "chained", "reasoned", "control")  # fmt: skip
 
@@ -36,7 +36,7 @@ def invented(rng, shape):
         "right": np.arange(np.prod(shape)).reshape(shape) % 5 > 1,
         "log_odds": rng.normal(size=shape),
         **{name: rng.exponential(size=shape) for name in ("nll", "text_nll")},
-        **{name: rng.integers(1, 9, shape) for name in ("tokens", "bytes")},
+        **{name: rng.integers(1, 9, shape) for name in ("tokens", "bytes", "calls")},
         **{name: rng.random(shape) for name in SHARES},
         **{name: rng.random(shape) < 0.7 for name in MARKS},
     }

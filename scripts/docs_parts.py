@@ -12,7 +12,7 @@ from docs_words import escaped, fields_table, prose, table
 
 from bequest.core.find import Kind, find, known
 from bequest.core.live import PROTOCOLS
-from bequest.core.parts import Method, Requires
+from bequest.core.parts import STATUSES, Method, Requires
 from bequest.recipe.names import recipe_names, recipe_path
 from bequest.runner.work import source_of, source_of_task
 
@@ -142,7 +142,7 @@ def _method(kind: Kind, name: str) -> str:
 
 
 def _meaning(status: str) -> str:
-    return " (no claim of accuracy is made)" if status == "reconstruction" else ""
+    return f" ({STATUSES[status]})"
 
 
 def _stages(method: Any) -> Iterator[str]:

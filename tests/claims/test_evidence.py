@@ -14,6 +14,7 @@ from bequest.core.find import find, known
 AUDITS = [name for name, entry in known("tasks").items() if entry.family == "audits"]
 FAITHFUL = [name for name in known("methods") if find("methods", name).status == "faithful"]
 FAITHFUL += [name for name in AUDITS if find("tasks", name).status == "faithful"]
+UNCONFIRMED = [name for name in known("methods") if find("methods", name).status == "unconfirmed"]
 AGAIN = "measure it again: python tests/claims {}"
 
 
@@ -27,7 +28,14 @@ def test_the_evidence_is_of_the_present_source_and_holds(method):
     assert len(record["values"]) >= len(SEEDS)
 
 
-@pytest.mark.parametrize("method", FAITHFUL)
+@pytest.mark.parametrize("method", UNCONFIRMED)
+def test_what_is_unconfirmed_says_by_how_much(method):
+    record = json.loads((EVIDENCE / f"{method}.json").read_text())
+    assert record["source"] == digest(method), AGAIN.format(method)
+    assert not record["held"], f"its claim held: {method} is faithful"
+
+
+@pytest.mark.parametrize("method", [*FAITHFUL, *UNCONFIRMED])
 def test_the_evidence_follows_from_its_own_values_and_the_present_demands(method):
     record = json.loads((EVIDENCE / f"{method}.json").read_text())
     claim = _claim_of(method)

@@ -6,7 +6,7 @@ from _claim import Demand, checked
 from merging import solved
 
 DEMANDS = (
-    Demand("task arithmetic", "linear", by=8.0),
+    Demand("task arithmetic", "linear", by=8.0, on_average=True),
     Demand("own", "task arithmetic", by=20.0),
 )
 

@@ -6,7 +6,7 @@ from _claim import Demand, checked
 from merging import solved
 
 DEMANDS = (
-    Demand("ties", "linear", by=8.0),
+    Demand("ties", "linear", by=8.0, on_average=True),
     Demand("own", "ties", by=20.0),
 )
 

@@ -12,6 +12,7 @@ from cases import CASES, case
 import bequest
 from bequest.core.errors import RequestError
 from bequest.core.find import find, known
+from bequest.core.parts import STATUSES
 from bequest.core.progress import Silent
 from bequest.runner import roster
 from bequest.store.journal import Entry
@@ -176,7 +177,7 @@ def test_every_method_says_where_it_comes_from():
         method = find("methods", name)
         assert entry.summary.endswith("."), name
         assert method.source, name
-        assert method.status in ("faithful", "reconstruction"), name
+        assert method.status in STATUSES, name
         for field, info in method.model_fields.items():
             assert info.description, f"{name}.{field}"
 

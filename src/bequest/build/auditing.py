@@ -14,7 +14,7 @@ from bequest.core.parts import TaskSpec
 class Audit(TaskSpec):
     """Base of audits, which lie in `build/tasks/audits/`.
 
-    status: "faithful", or "reconstruction" where no claim of accuracy is made.
+    status: one of `core.parts.STATUSES`.
     source: the publication; works_in: modules that the audit is made of, beside its own.
     """
 

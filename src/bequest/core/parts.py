@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from bequest.transfer.bench import Bench, TaskView
 
 
+# What is claimed of a method or an audit, by its status.
+STATUSES: Mapping[str, str] = {
+    "faithful": "its claim held under all seeds",
+    "reconstruction": "no claim of accuracy is made",
+    "unconfirmed": "the formulas are the paper's, but the effect did not show as its claim demands",
+}
+
+
 class Part(BaseModel):
     """Base of everything a recipe names with `use:`; fields are the part's settings.
 
@@ -179,7 +187,7 @@ class Method(Part):
     requires: what it needs of its surroundings.
     final_terms: terms of its loss whose value at the end of training says something by itself; kept
         beside the matrix as the cost of the name before each.
-    status: "faithful", or "reconstruction" where no claim of accuracy is made.
+    status: one of `STATUSES`.
     source: the publication.
     """
 

@@ -47,7 +47,7 @@ class Stn(Method):
     problem this does not beat the target alone under every seed: no claim of accuracy is made.
     """
 
-    status: ClassVar[str] = "reconstruction"
+    status: ClassVar[str] = "unconfirmed"
 
     source: ClassVar[str] = (
         "Yao et al. 2019, Heterogeneous Domain Adaptation via Soft Transfer Network, "

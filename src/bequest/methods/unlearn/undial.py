@@ -26,6 +26,7 @@ class Undial(Unlearning):
     Only tokens of answers count; the released code counts prompts and padding too.
     """
 
+    status: ClassVar[str] = "unconfirmed"
     source: ClassVar[str] = (
         "Dong et al. 2024, UNDIAL: Self-Distillation with Adjusted Logits for Robust Unlearning in "
         "Large Language Models, arXiv 2402.10052, section 3"

@@ -26,7 +26,8 @@ class Audit(TaskSpec):
 
     def check(self) -> list[Problem]:
         """That no step is to learn from it."""
-        if self.purpose == "probe":
-            return []
-        what = f"an audit only probes, but its purpose is `{self.purpose}`"
-        return [Problem(what, "leave `purpose` out", ("purpose",))]
+        problems = super().check()
+        if self.purpose != "probe":
+            what = f"an audit only probes, but its purpose is `{self.purpose}`"
+            problems.append(Problem(what, "leave `purpose` out", ("purpose",)))
+        return problems

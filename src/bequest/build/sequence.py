@@ -8,12 +8,9 @@ from collections.abc import Mapping  # noqa: TC003 — pydantic reads them
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
-
+from bequest.build.of_another import OfAnother
 from bequest.build.settings import OF_LABELS
 from bequest.core.errors import Problem, RequestError
-from bequest.core.find import Kind, find
-from bequest.core.parts import TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,36 +22,22 @@ if TYPE_CHECKING:
 KINDS = ("image", "features")
 
 
-class Derived(TaskSpec):
-    """A task made from another one, which it names in `of`."""
+class Derived(OfAnother):
+    """A variant of another task."""
 
     records: ClassVar[Collection[str]] = OF_LABELS
-    kind: ClassVar[str] = ""  # that of the other task, known when it is loaded
-    inner: ClassVar[Mapping[str, Kind]] = {"of": "tasks"}
-
-    of: dict[str, Any] = Field(description="The task it is made from: `use:` and its settings.")
 
     def check(self) -> list[Problem]:
         """What keeps the other task from being varied."""
         if self.of.get("purpose", "learn") not in ("learn", self.purpose):
             fix = "write it beside `of:`, not inside"
             return [Problem("the purpose is that of the whole", fix, ("of", "purpose"))]
-        spec = self.base()
-        problems = [problem.under("of") for problem in spec.check()]
+        problems, spec = super().check(), self.base()
         if spec.asks != "logits" or (spec.kind and spec.kind not in KINDS):
             what = f"`{self.of['use']}` asks `{spec.asks}` of {spec.kind or 'anything'}"
             fix = "only tasks that ask `logits` of images or features can be varied"
             problems.append(Problem(what, fix, ("of", "use")))
-        if len(spec.parts("x")) > 1:
-            what = f"`{self.of['use']}` is a sequence itself"
-            problems.append(Problem(what, "name a single task", ("of", "use")))
         return problems
-
-    def base(self) -> TaskSpec:
-        """The task that is varied."""
-        settings = {name: value for name, value in self.of.items() if name != "use"}
-        spec: TaskSpec = find("tasks", self.of["use"]).model_validate(settings)
-        return spec
 
     def original(self, name: str) -> Classification:
         """The other task with its data, under this one's purpose.
@@ -64,10 +47,7 @@ class Derived(TaskSpec):
         """
         from bequest.build.classification import Classification
 
-        try:
-            task = self.base().load(name)
-        except RequestError as error:
-            raise RequestError([problem.under("of") for problem in error.problems]) from error
+        task = self.other(name)
         if not isinstance(task, Classification) or task.kind not in KINDS:
             what = f"`{self.of['use']}` can't be varied"
             fix = "only classification of images or features can"

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Mapping  # noqa: TC003 — pydantic reads them
+from collections.abc import Collection  # noqa: TC003 — pydantic reads them
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from bequest.build.auditing import Audit
-from bequest.core.errors import Problem, RequestError
-from bequest.core.find import Kind, find
+from bequest.build.of_another import OfAnother
+from bequest.core.errors import Problem
 
 if TYPE_CHECKING:
     from bequest.core.live import Task
-    from bequest.core.parts import TaskSpec
 
 LEARNED = ("logits", "logprob")  # what a task must ask to be learned again
 
 
-class Relearn(Audit):
+class Relearn(Audit, OfAnother):
     """Does it come back? A copy learns a part of what was forgotten, and is asked about the rest.
 
     Every stage is treated alike: the same samples in the same order, the same optimiser. What a
@@ -28,8 +27,6 @@ class Relearn(Audit):
     """
 
     asks: ClassVar[str] = ""  # what the other task asks
-    kind: ClassVar[str] = ""  # that of the other task, known when it is loaded
-    inner: ClassVar[Mapping[str, Kind]] = {"of": "tasks"}
     source: ClassVar[str] = (
         "Hu et al. 2024, Jogging the Memory of Unlearned LLMs via Benign Relearning, arXiv "
         "2406.13356; split and curve as defined here"
@@ -60,21 +57,11 @@ class Relearn(Audit):
             fix = "write them as in [0, 1, 2, 5]"
             problems.append(Problem("must rise, and end above 0", fix, ("steps",)))
         spec = self.base()
-        problems += [problem.under("of") for problem in spec.check()]
         if spec.asks and spec.asks not in LEARNED:
             what = f"`{self.of['use']}` asks `{spec.asks}`, so nothing is learned from it"
             fix = "only tasks that ask `logits` or `logprob` can be learned again"
             problems.append(Problem(what, fix, ("of", "use")))
-        if len(spec.parts("x")) > 1:
-            what = f"`{self.of['use']}` is a sequence"
-            problems.append(Problem(what, "name a single task", ("of", "use")))
         return problems
-
-    def base(self) -> TaskSpec:
-        """The task that was forgotten."""
-        settings = {name: value for name, value in self.of.items() if name != "use"}
-        spec: TaskSpec = find("tasks", self.of["use"]).model_validate(settings)
-        return spec
 
     def load(self, name: str) -> Task:
         """The other task, of which a part is learned and the rest is asked for.
@@ -82,10 +69,7 @@ class Relearn(Audit):
         Raises:
             RequestError: it can't be loaded, or has too few samples.
         """
-        try:
-            task = self.base().load(name)
-        except RequestError as error:
-            raise RequestError([problem.under("of") for problem in error.problems]) from error
+        task = self.other(name)
         # by name: it trains, so it lies in a room that is built upon this one
         relearning = importlib.import_module("bequest.transfer.relearning").relearning
         found: Task = relearning(self, name, task)

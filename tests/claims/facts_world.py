@@ -239,11 +239,8 @@ POINTS = {"20 points": 20.0, "25 points": 25.0, "30 points": 30.0, "65 points": 
 
 
 def forgets(name):
-    """The card's demands on a method that forgets, in the wording told and in another."""
-    return (
-        Demand("30 points", f"{name} on forgotten", by=0.0),
-        Demand("25 points", f"{name} on reworded", by=0.0),
-    )
+    """The card's demand on a method that forgets; one of the sixteen facts is six points."""
+    return (Demand("30 points", f"{name} on forgotten", by=0.0, on_average=True),)
 
 
 def forgets_and_retains(name):

@@ -22,6 +22,7 @@ class Npo(Retaining):
     The reference is the student as it came; it is asked once, so that no second model is held.
     """
 
+    status: ClassVar[str] = "unconfirmed"
     source: ClassVar[str] = (
         "Zhang et al. 2024, Negative Preference Optimization: From Catastrophic Collapse to "
         "Effective Unlearning, arXiv 2404.05868, equation 3"

@@ -221,7 +221,7 @@ def _sides(draft: Draft, plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Prob
     for step in plan.steps:
         at = (*places.get(step.name, ()), "tasks")
         for purpose in step.method.requires.purposes:
-            for name in step.with_purpose(purpose):
+            for name in () if purpose == "probe" else step.with_purpose(purpose):
                 if not len(tasks[name].splits["train"]):
                     what = f"task `{name}` has no sample for `{step.name}` to {purpose}"
                     yield Problem(what, "give it data to train on", ("tasks", plan.entries[name]))

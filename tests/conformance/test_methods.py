@@ -16,6 +16,7 @@ from bequest.core.parts import STATUSES
 from bequest.core.progress import Silent
 from bequest.runner import roster
 from bequest.store.journal import Entry
+from bequest.transfer.fit import Fit
 from bequest.transfer.state import fingerprint
 
 pytestmark = pytest.mark.usefixtures("workdir")
@@ -89,7 +90,11 @@ def test_killed_after_every_journal_entry_it_ends_with_the_same_bits(name, monke
 def test_killed_inside_a_fit_it_goes_on_from_its_checkpoint(name, monkeypatch):
     recipe = case(name)
     recipe["fit"] = {**recipe["fit"], "checkpoint_seconds": 0}
+    fits, run_fit = [], Fit.run
+    monkeypatch.setattr(Fit, "run", lambda fit: fits.append(fit) or run_fit(fit))
     whole = contents(bequest.run(recipe, out="whole"))
+    if not fits:
+        pytest.skip("it fits nothing, so that nothing can be killed inside")
     save = Entry.save_checkpoint
     saved = []
 

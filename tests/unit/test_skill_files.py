@@ -18,11 +18,12 @@ from bequest.core.errors import RequestError
 from bequest.core.pack import Pack
 from bequest.core.progress import Silent
 from bequest.methods.graft._making import METHODS, made
-from bequest.ops.forms import whole
+from bequest.ops.forms import sparse, whole
 from bequest.store.checkpoints import checkpoint, fingerprint, floats, rounded
 from bequest.store.packs import read_pack, size_of, write_pack
+from bequest.transfer.merge_files import linear_rule, merged
 from bequest.transfer.skill_files import applied, removed, verified
-from bequest.transfer.weights import add, fingerprint_of
+from bequest.transfer.weights import add, fingerprint_of, grafted
 
 SHAPES = {
     "model.embed_tokens.weight": (300, 24),
@@ -241,3 +242,42 @@ def test_no_torch_is_needed(folders, tmp_path):
     )
     places = [base, path, tmp_path / "with", tmp_path / "without"]
     subprocess.run([sys.executable, "-c", program, *map(str, places)], check=True)
+
+
+@pytest.mark.parametrize("shape", [[0, 4], [1, 1 << 40], [8, 1 << 30]])
+def test_a_shape_for_which_no_bytes_stand_takes_no_memory(tmp_path, shape):
+    about = {"form": "directions", "shape": shape, "groups": [], "groupsize": -1}
+    pack = Pack("skill", {"w": np.zeros(0, np.uint8)}, {"parts": {"w": about}})
+    write_pack(tmp_path / "p.safetensors", pack)
+    with pytest.raises(RequestError, match="damaged"):
+        verified(tmp_path / "p.safetensors")
+
+
+def test_weights_of_64_bits_are_part_of_the_fingerprint(tmp_path):
+    module = torch.nn.Linear(3, 2).double()
+    save_file(module.state_dict(), tmp_path / "model.safetensors")
+    assert fingerprint(checkpoint(tmp_path)) == fingerprint_of(module)
+    save_file({**module.state_dict(), "bias": module.bias + 1}, tmp_path / "model.safetensors")
+    assert fingerprint(checkpoint(tmp_path)) != fingerprint_of(module)
+    with pytest.raises(RequestError, match="16 or 32 bits"):
+        merged(tmp_path, [tmp_path], tmp_path / "out", linear_rule([1.0]))
+
+
+def test_a_live_model_refuses_a_pack_of_another_shape():
+    kept = whole(np.ones((2, 3), np.float32))
+    pack = Pack("skill", {"weight": kept.data}, {"parts": {"weight": kept.about}})
+    with pytest.raises(RequestError, match="has not so"):
+        add(torch.nn.Linear(2, 3), pack)
+
+
+def test_a_damaged_pack_leaves_a_live_model_as_it_was():
+    model, delta = torch.nn.Linear(1 << 16, 2), np.zeros((2, 1 << 16), np.float32)
+    before = model.bias.detach().clone()
+    delta[0, [3, 5]] = 1
+    one, bad = whole(np.ones(2, np.float32)), sparse(delta, delta > 0)
+    bad.data[-4:] = [5, 0, 3, 0]  # places must rise
+    parts = {"bias": one.about, "weight": bad.about}
+    pack = Pack("skill", {"bias": one.data, "weight": bad.data}, {"parts": parts})
+    with pytest.raises(RequestError, match="damaged"), grafted(model, pack):
+        pass
+    assert torch.equal(model.bias, before)

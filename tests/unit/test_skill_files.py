@@ -21,7 +21,7 @@ from bequest.methods.graft._making import METHODS, made
 from bequest.ops.forms import sparse, whole
 from bequest.store.checkpoints import checkpoint, fingerprint, floats, rounded
 from bequest.store.packs import read_pack, size_of, write_pack
-from bequest.transfer.merge_files import linear_rule, merged
+from bequest.transfer.merge_files import linear_rule, merged, ties_rule
 from bequest.transfer.skill_files import applied, removed, verified
 from bequest.transfer.weights import add, fingerprint_of, grafted
 
@@ -281,3 +281,44 @@ def test_a_damaged_pack_leaves_a_live_model_as_it_was():
     with pytest.raises(RequestError, match="damaged"), grafted(model, pack):
         pass
     assert torch.equal(model.bias, before)
+
+
+def test_a_base_with_packs_of_its_own_comes_back_with_them(folders, tmp_path):
+    base, tuned = folders
+    first = pack_of(base, tuned, tmp_path / "first.safetensors", "delta")
+    applied(base, [first], tmp_path / "one")
+    kept = whole(np.ones(24, np.float32))
+    name = "model.norm.weight"
+    pack = Pack("skill", {name: kept.data}, {"parts": {name: kept.about}})
+    write_pack(tmp_path / "second.safetensors", pack)
+    applied(tmp_path / "one", [tmp_path / "second.safetensors"], tmp_path / "two")
+    removed(tmp_path / "two", "second", tmp_path / "back")
+    assert contents(tmp_path / "back") == contents(tmp_path / "one")
+    assert verified(tmp_path / "back")["packs"] == ["first"]
+
+
+@pytest.mark.parametrize("lie", [{"base_path": "a" * 5000}, {"packs": ["\ud800"]}])
+def test_a_record_that_cannot_be_is_a_problem(folders, tmp_path, lie):
+    base, tuned = folders
+    applied(base, [pack_of(base, tuned, tmp_path / "p.safetensors")], tmp_path / "out")
+    record = tmp_path / "out" / "bequest_packs.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), **lie}))
+    with pytest.raises(RequestError):
+        removed(tmp_path / "out", "p", tmp_path / "back")
+
+
+def test_empty_weights_are_merged(tmp_path):
+    save_file({"w": torch.ones(2, 2), "none": torch.ones(0, 2), "ids": torch.ones(0).long()},
+              tmp_path / "model.safetensors")  # fmt: skip
+    for number, rule in enumerate([ties_rule([1.0], 0.5), linear_rule([1.0])]):
+        merged(tmp_path, [tmp_path], tmp_path / f"{number}", rule)
+        assert contents(tmp_path / f"{number}") == contents(tmp_path)
+
+
+def test_a_tensor_of_endless_dimensions_is_no_work(tmp_path):
+    one = {"dtype": "U8", "shape": [10**18] * 400_000, "data_offsets": [0, 0]}
+    text = json.dumps({"w": one}).encode()
+    place = tmp_path / "model.safetensors"
+    place.write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(RequestError, match="damaged"):
+        checkpoint(place)

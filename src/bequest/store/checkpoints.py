@@ -82,9 +82,10 @@ def checkpoint(path: Path) -> Checkpoint:
     Raises:
         RequestError: there are none, a file is damaged, or a name stands twice.
     """
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-    if not path.exists() or not files:
-        what = f"`{path}` holds no weights" if path.exists() else f"`{path}` does not exist"
+    there = is_there(path)
+    files = sorted(path.glob("*.safetensors")) if there and path.is_dir() else [path]
+    if not there or not files:
+        what = f"`{path}` holds no weights" if there else f"`{path}` does not exist"
         raise RequestError(Problem(what, "name a folder with safetensors files, or one such file"))
     heads: dict[Path, int] = {}
     tensors: dict[str, Place] = {}
@@ -94,6 +95,14 @@ def checkpoint(path: Path) -> Checkpoint:
             raise RequestError(Problem(f"`{path}` holds `{min(twice)}` twice"))
         tensors |= found
     return Checkpoint(path, heads, tensors)
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file or folder exists; what can't be a path does not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def fingerprint(found: Checkpoint, told: Callable[[int], None] = lambda count: None) -> str:

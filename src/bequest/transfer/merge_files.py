@@ -54,6 +54,8 @@ def ties_rule(weights: Sequence[float], density: float, scale: float = 1.0) -> R
     """TIES with every tensor trimmed by itself, as mergekit does it."""
 
     def rule(base: Place, models: Sequence[Place]) -> Iterator[Array]:
+        if not len(base.bytes()):  # of nothing there is no smallest
+            return
         trims = [Trim(cut(lambda one=one: _delta(base, one), _count(density, one)))  # type: ignore[misc]
                  for one in models]  # fmt: skip
         for before, *blocks in _together([base, *models]):

@@ -22,6 +22,7 @@ from bequest.store.checkpoints import (
     copy_rest,
     fingerprint,
     floats,
+    is_there,
     new_folder,
     rounded,
     write_all,
@@ -76,7 +77,7 @@ def removed(
         there = ", ".join(record["packs"]) or "none"
         raise RequestError(Problem(f"`{model}` has no pack `{name}`", f"it has {there}"))
     place = base or Path(record["base_path"])
-    if not place.exists():
+    if not is_there(place):
         what = f"the base of `{model}` is not at `{place}` any more"
         raise RequestError(Problem(what, "say where it is with `--base`"))
     rest = [_pack_in(model, each) for each in record["packs"] if each != name]
@@ -149,11 +150,17 @@ def _made(
         }
         copy_rest(found, folder)
         if packs:
-            (folder / PACKS).mkdir()
-            for path in packs:
-                shutil.copyfile(path, folder / PACKS / f"{path.stem}.safetensors")
+            _copy_packs(packs, folder)
             write_json(folder / RECORD, record)
+        elif is_there(base / RECORD):  # the base has packs of its own
+            _copy_packs([_pack_in(base, name) for name in record_of(base)["packs"]], folder)
         return record
+
+
+def _copy_packs(packs: Sequence[Path], folder: Path) -> None:
+    (folder / PACKS).mkdir()
+    for path in packs:
+        shutil.copyfile(path, folder / PACKS / f"{path.stem}.safetensors")
 
 
 def _read(paths: Sequence[Path]) -> dict[str, Pack]:
@@ -285,4 +292,6 @@ def _pack_in(model: Path, name: str) -> Path:
 
 
 def _is_name(name: Any) -> bool:
-    return isinstance(name, str) and Path(name).name == name and name not in ("", ".", "..")
+    if not isinstance(name, str) or not name.isprintable() or name in ("", ".", ".."):
+        return False
+    return Path(name).name == name

@@ -220,3 +220,11 @@ def test_a_damaged_table_is_a_problem_and_one_of_others_stays(tmp_path, monkeypa
 def test_only_a_place_of_vectors_is_opened():
     with pytest.raises(RequestError, match="no place where vectors lie"):
         bequest.open_index("os:getcwd")
+
+
+@pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f8"])
+def test_vectors_of_another_type_become_float32(tmp_path, vectors, dtype):
+    np.save(tmp_path / "v.npy", vectors.astype(dtype))
+    (tmp_path / "ids.txt").write_text("".join(f"{one}\n" for one in IDS))
+    place = bequest.open_index("file", path=str(tmp_path / "v.npy"), ids=str(tmp_path / "ids.txt"))
+    assert lined_up(place, IDS).dtype == np.float32

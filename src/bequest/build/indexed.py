@@ -33,6 +33,7 @@ def lined_up(index: IndexSpec, items: Sequence[str]) -> NDArray[np.float32]:
         rows = _rows(ids, items)
         found = vectors if np.array_equal(rows, np.arange(len(vectors))) else vectors[rows]
         refuse_not_finite(found, items)
+        found = np.asarray(found, np.float32)  # no copy where they are so
     except RequestError as error:
         raise RequestError([problem.under("index") for problem in error.problems]) from error
     return found

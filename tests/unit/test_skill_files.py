@@ -322,3 +322,12 @@ def test_a_tensor_of_endless_dimensions_is_no_work(tmp_path):
     place.write_bytes(len(text).to_bytes(8, "little") + text)
     with pytest.raises(RequestError, match="damaged"):
         checkpoint(place)
+
+
+def test_what_a_pack_says_of_itself_gives_no_orders_to_a_terminal(tmp_path):
+    pack = Pack("skill", {}, {"method": "\x1b[2J" + "a" * 500}, base="\x1b]0;x\x07")
+    write_pack(tmp_path / "p.safetensors", pack)
+    shown = CliRunner().invoke(app, ["pack", "show", str(tmp_path / "p.safetensors")])
+    assert shown.exit_code == 0
+    assert "\x1b" not in shown.output
+    assert max(map(len, shown.output.splitlines())) < 200 + len(str(tmp_path))

@@ -36,7 +36,7 @@ def embedder(monkeypatch):
 
 def test_a_model_that_reads_fewer_tokens_is_refused_when_it_is_opened(embedder):
     onnx_session._try_out(embedder(16), "m.onnx")
-    with pytest.raises(RequestError, match="longest.*17 tokens: invalid expand shape"):
+    with pytest.raises(RequestError, match=r"longest.*17 tokens: invalid expand shape"):
         onnx_session._try_out(embedder(17), "m.onnx")
 
 

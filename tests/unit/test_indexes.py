@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -135,3 +136,95 @@ def test_a_database_that_goes_down_half_way_holds_nothing(server, vectors):
         index.write([*IDS], Dying())
     with pytest.raises(RequestError, match="half"):
         index.read()
+
+
+def parquet_of(tmp_path, ids, vectors):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table({"id": ids, "vector": vectors}), tmp_path / "v.parquet")
+    return bequest.open_index("file", path=str(tmp_path / "v.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("ids", "vectors", "said"),
+    [
+        (["a"], ["x"], "not vectors"),
+        (["a"], [["x"]], "not vectors"),
+        (["a"], [1.0], "not vectors"),
+        (["a", None], [[1.0], [2.0]], "1 rows have no id"),
+    ],
+)
+def test_columns_that_hold_something_else_are_refused(tmp_path, ids, vectors, said):
+    with pytest.raises(RequestError, match=said):
+        parquet_of(tmp_path, ids, vectors).read()
+
+
+@pytest.mark.parametrize(
+    ("ids", "given", "said"),
+    [
+        ([1, 2], np.ones((2, 3)), "is no text"),
+        (["a", "b"], [[1.0], [2.0]], "NumPy array"),
+        (["a", "b"], np.full((2, 3), 1e300), "NaN or infinity"),
+        (["a", "b"], np.ones((2, 0)), "2 ids"),
+    ],
+)
+def test_what_no_index_can_hold_is_refused(index, ids, given, said):
+    with pytest.raises(RequestError, match=said):
+        index().write(ids, given)
+
+
+def test_a_text_file_of_ids_takes_no_line_breaks(tmp_path):
+    place = bequest.open_index("file", path=str(tmp_path / "v.npy"), ids=str(tmp_path / "ids.txt"))
+    with pytest.raises(RequestError, match="line break"):
+        place.write(["a\u2028b", "c"], np.ones((2, 3)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_users_home_is_written_to(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for suffix, more in ((".npy", {"ids": "~/ids.txt"}), (".parquet", {})):
+        place = bequest.open_index("file", path=f"~/v{suffix}", **more)
+        place.write(["a"], np.ones((1, 3)))
+        assert (tmp_path / f"v{suffix}").is_file()
+        with pytest.raises(RequestError, match="already"):
+            place.write(["a"], np.ones((1, 3)))
+
+
+def test_several_arrays_in_a_file_are_refused(tmp_path):
+    with (tmp_path / "v.npy").open("wb") as file:
+        np.savez(file, one=np.ones((2, 3)))
+    (tmp_path / "ids.txt").write_text("a\nb\n")
+    place = bequest.open_index("file", path=str(tmp_path / "v.npy"), ids=str(tmp_path / "ids.txt"))
+    with pytest.raises(RequestError, match="several arrays"):
+        place.read()
+
+
+def test_a_damaged_table_is_a_problem_and_one_of_others_stays(tmp_path, monkeypatch):
+    lancedb = pytest.importorskip("lancedb")
+    place = bequest.open_index("lancedb", path=str(tmp_path), table="t")
+    place.write(["a"], np.ones((1, 3), np.float32))
+    module = sys.modules[type(place).__module__]
+    tables = module._tables
+    answers = iter([[]])  # somebody makes the table after it was looked for
+    monkeypatch.setattr(module, "_tables", lambda one: next(answers, tables(one)))
+    with pytest.raises(RequestError, match="already exists"):
+        place.write(["b"], np.ones((1, 3), np.float32))
+    assert lancedb.connect(str(tmp_path)).open_table("t").count_rows() == 1
+    for file in (tmp_path / "t.lance" / "_versions").iterdir():
+        file.write_bytes(b"nothing")
+    with pytest.raises(RequestError, match="can't be read"):
+        place.read()
+
+
+def test_only_a_place_of_vectors_is_opened():
+    with pytest.raises(RequestError, match="no place where vectors lie"):
+        bequest.open_index("os:getcwd")
+
+
+@pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f8"])
+def test_vectors_of_another_type_become_float32(tmp_path, vectors, dtype):
+    np.save(tmp_path / "v.npy", vectors.astype(dtype))
+    (tmp_path / "ids.txt").write_text("".join(f"{one}\n" for one in IDS))
+    place = bequest.open_index("file", path=str(tmp_path / "v.npy"), ids=str(tmp_path / "ids.txt"))
+    assert lined_up(place, IDS).dtype == np.float32

@@ -18,11 +18,12 @@ from bequest.core.errors import RequestError
 from bequest.core.pack import Pack
 from bequest.core.progress import Silent
 from bequest.methods.graft._making import METHODS, made
-from bequest.ops.forms import whole
+from bequest.ops.forms import sparse, whole
 from bequest.store.checkpoints import checkpoint, fingerprint, floats, rounded
 from bequest.store.packs import read_pack, size_of, write_pack
+from bequest.transfer.merge_files import linear_rule, merged, ties_rule
 from bequest.transfer.skill_files import applied, removed, verified
-from bequest.transfer.weights import add, fingerprint_of
+from bequest.transfer.weights import add, fingerprint_of, grafted
 
 SHAPES = {
     "model.embed_tokens.weight": (300, 24),
@@ -241,3 +242,92 @@ def test_no_torch_is_needed(folders, tmp_path):
     )
     places = [base, path, tmp_path / "with", tmp_path / "without"]
     subprocess.run([sys.executable, "-c", program, *map(str, places)], check=True)
+
+
+@pytest.mark.parametrize("shape", [[0, 4], [1, 1 << 40], [8, 1 << 30]])
+def test_a_shape_for_which_no_bytes_stand_takes_no_memory(tmp_path, shape):
+    about = {"form": "directions", "shape": shape, "groups": [], "groupsize": -1}
+    pack = Pack("skill", {"w": np.zeros(0, np.uint8)}, {"parts": {"w": about}})
+    write_pack(tmp_path / "p.safetensors", pack)
+    with pytest.raises(RequestError, match="damaged"):
+        verified(tmp_path / "p.safetensors")
+
+
+def test_weights_of_64_bits_are_part_of_the_fingerprint(tmp_path):
+    module = torch.nn.Linear(3, 2).double()
+    save_file(module.state_dict(), tmp_path / "model.safetensors")
+    assert fingerprint(checkpoint(tmp_path)) == fingerprint_of(module)
+    save_file({**module.state_dict(), "bias": module.bias + 1}, tmp_path / "model.safetensors")
+    assert fingerprint(checkpoint(tmp_path)) != fingerprint_of(module)
+    with pytest.raises(RequestError, match="16 or 32 bits"):
+        merged(tmp_path, [tmp_path], tmp_path / "out", linear_rule([1.0]))
+
+
+def test_a_live_model_refuses_a_pack_of_another_shape():
+    kept = whole(np.ones((2, 3), np.float32))
+    pack = Pack("skill", {"weight": kept.data}, {"parts": {"weight": kept.about}})
+    with pytest.raises(RequestError, match="has not so"):
+        add(torch.nn.Linear(2, 3), pack)
+
+
+def test_a_damaged_pack_leaves_a_live_model_as_it_was():
+    model, delta = torch.nn.Linear(1 << 16, 2), np.zeros((2, 1 << 16), np.float32)
+    before = model.bias.detach().clone()
+    delta[0, [3, 5]] = 1
+    one, bad = whole(np.ones(2, np.float32)), sparse(delta, delta > 0)
+    bad.data[-4:] = [5, 0, 3, 0]  # places must rise
+    parts = {"bias": one.about, "weight": bad.about}
+    pack = Pack("skill", {"bias": one.data, "weight": bad.data}, {"parts": parts})
+    with pytest.raises(RequestError, match="damaged"), grafted(model, pack):
+        pass
+    assert torch.equal(model.bias, before)
+
+
+def test_a_base_with_packs_of_its_own_comes_back_with_them(folders, tmp_path):
+    base, tuned = folders
+    first = pack_of(base, tuned, tmp_path / "first.safetensors", "delta")
+    applied(base, [first], tmp_path / "one")
+    kept = whole(np.ones(24, np.float32))
+    name = "model.norm.weight"
+    pack = Pack("skill", {name: kept.data}, {"parts": {name: kept.about}})
+    write_pack(tmp_path / "second.safetensors", pack)
+    applied(tmp_path / "one", [tmp_path / "second.safetensors"], tmp_path / "two")
+    removed(tmp_path / "two", "second", tmp_path / "back")
+    assert contents(tmp_path / "back") == contents(tmp_path / "one")
+    assert verified(tmp_path / "back")["packs"] == ["first"]
+
+
+@pytest.mark.parametrize("lie", [{"base_path": "a" * 5000}, {"packs": ["\ud800"]}])
+def test_a_record_that_cannot_be_is_a_problem(folders, tmp_path, lie):
+    base, tuned = folders
+    applied(base, [pack_of(base, tuned, tmp_path / "p.safetensors")], tmp_path / "out")
+    record = tmp_path / "out" / "bequest_packs.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), **lie}))
+    with pytest.raises(RequestError):
+        removed(tmp_path / "out", "p", tmp_path / "back")
+
+
+def test_empty_weights_are_merged(tmp_path):
+    save_file({"w": torch.ones(2, 2), "none": torch.ones(0, 2), "ids": torch.ones(0).long()},
+              tmp_path / "model.safetensors")  # fmt: skip
+    for number, rule in enumerate([ties_rule([1.0], 0.5), linear_rule([1.0])]):
+        merged(tmp_path, [tmp_path], tmp_path / f"{number}", rule)
+        assert contents(tmp_path / f"{number}") == contents(tmp_path)
+
+
+def test_a_tensor_of_endless_dimensions_is_no_work(tmp_path):
+    one = {"dtype": "U8", "shape": [10**18] * 400_000, "data_offsets": [0, 0]}
+    text = json.dumps({"w": one}).encode()
+    place = tmp_path / "model.safetensors"
+    place.write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(RequestError, match="damaged"):
+        checkpoint(place)
+
+
+def test_what_a_pack_says_of_itself_gives_no_orders_to_a_terminal(tmp_path):
+    pack = Pack("skill", {}, {"method": "\x1b[2J" + "a" * 500}, base="\x1b]0;x\x07")
+    write_pack(tmp_path / "p.safetensors", pack)
+    shown = CliRunner().invoke(app, ["pack", "show", str(tmp_path / "p.safetensors")])
+    assert shown.exit_code == 0
+    assert "\x1b" not in shown.output
+    assert max(map(len, shown.output.splitlines())) < 200 + len(str(tmp_path))

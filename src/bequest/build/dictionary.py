@@ -31,14 +31,16 @@ def senses(place: Path) -> Iterator[dict[str, str]]:
     Raises:
         RequestError: it is not such a file.
     """
-    lines = place.read_text(encoding="utf-8").splitlines()
-    entries = [line for line in lines if not line.startswith(" ")]
-    fields = _fields(place.parent / "lexnames")
     try:
+        lines = place.read_text(encoding="utf-8").splitlines()
+        entries = [line for line in lines if not line.startswith(" ")]
+        fields = _fields(place.parent / "lexnames")
         words = {line[:8]: _words(line.split())[0] for line in entries}
         for number, line in enumerate(entries, 1):
             half = "odd" if number % 2 else "even"
             yield {**_sense(line, words, fields), "half": half}
+    except OSError as error:
+        raise RequestError(Problem(f"`{place}` can't be read: {error.strerror}")) from error
     except (ValueError, IndexError) as error:
         raise RequestError(Problem(f"`{place}` is not a data file of WordNet")) from error
 

@@ -39,11 +39,6 @@ class Record:
         if not isinstance(value, str):
             said = "empty" if value is None else f"a {type(value).__name__}"
             raise RequestError(Problem(f"`{self.place}`: `{field}` must be text, but is {said}"))
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:  # JSON can write such
-            what = f"`{self.place}`: `{field}` holds half a surrogate pair"
-            raise RequestError(Problem(what)) from error
         return value
 
     def word(self, field: str) -> str:
@@ -190,7 +185,18 @@ def _json_lines(path: str, lines: Any) -> Iterator[Record]:
         if not isinstance(fields, dict):
             fix = "write one object a line, without a list around them"
             raise RequestError(Problem(f"`{place}` must be a JSON object", fix))
+        if "\\u" in line and _is_halved(fields):
+            raise RequestError(Problem(f"`{place}` holds half a surrogate pair"))
         yield Record(place, fields)
+
+
+def _is_halved(fields: dict[str, Any]) -> bool:
+    """Whether a text in it is none in UTF-8, as JSON can write such."""
+    try:
+        json.dumps(fields, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _csv(path: str, lines: Any) -> Iterator[Record]:

@@ -33,6 +33,7 @@ def lined_up(index: IndexSpec, items: Sequence[str]) -> NDArray[np.float32]:
         rows = _rows(ids, items)
         found = vectors if np.array_equal(rows, np.arange(len(vectors))) else vectors[rows]
         refuse_not_finite(found, items)
+        found = np.asarray(found, np.float32)  # no copy where they are so
     except RequestError as error:
         raise RequestError([problem.under("index") for problem in error.problems]) from error
     return found
@@ -59,7 +60,9 @@ def refuse_not_finite(vectors: NDArray[Any], ids: Sequence[str]) -> None:
         RequestError: some do.
     """
     for start in range(0, len(vectors), _AT_ONCE):
-        good = np.isfinite(vectors[start : start + _AT_ONCE]).all(axis=1)
+        with np.errstate(over="ignore"):  # what float32 can't hold is infinite where it is used
+            part = np.asarray(vectors[start : start + _AT_ONCE], np.float32)
+        good = np.isfinite(part).all(axis=1)
         if not good.all():
             bad = [ids[start + row] for row in np.flatnonzero(~good).tolist()]
             what = f"the vectors of {len(bad)} items hold NaN or infinity ({_some(bad)})"
@@ -87,11 +90,17 @@ def refuse_unfit(ids: Sequence[str], vectors: NDArray[Any]) -> None:
     """Say what keeps vectors from being written.
 
     Raises:
-        RequestError: ids and vectors differ in number, an id is there twice, or one is not finite.
+        RequestError: ids and vectors differ in number, an id is no text or there twice, or a
+            vector is not of finite numbers.
     """
-    if vectors.ndim != 2 or len(ids) != len(vectors):
+    if not isinstance(vectors, np.ndarray) or vectors.dtype.kind not in "fiu":
+        what = f"vectors are {getattr(vectors, 'dtype', type(vectors).__name__)}"
+        raise RequestError(Problem(what, "give a NumPy array of numbers, [ids, width]"))
+    if vectors.ndim != 2 or len(ids) != len(vectors) or not vectors.shape[1]:
         what = f"there are {len(ids)} ids for vectors of shape {list(vectors.shape)}"
         raise RequestError(Problem(what, "one id for each row"))
+    if odd := [one for one in ids if not isinstance(one, str)]:
+        raise RequestError(Problem(f"the id {odd[0]!r} is no text", "ids are texts"))
     refuse_twice(ids)
     refuse_not_finite(vectors, ids)
 
@@ -120,13 +129,17 @@ def from_arrow(table: Any, id_column: str, vector_column: str) -> tuple[list[str
     """Ids and vectors of a table.
 
     Raises:
-        RequestError: a column isn't there, or vectors are missing or differ in length.
+        RequestError: a column isn't there or holds no vectors, ids or vectors are missing, or
+            vectors differ in length.
     """
     for field, column in (("id", id_column), ("vector", vector_column)):
         if column not in table.column_names:
             fix = f"there are {', '.join(table.column_names)}"
             meant = did_you_mean(column, table.column_names)
             raise RequestError(Problem(f"there is no column `{column}`", fix, (field,), meant))
+    if empty := table.column(id_column).null_count:
+        raise RequestError(Problem(f"{empty} rows have no id", field=("id",)))
+    _refuse_no_vectors(table.column(vector_column).type, vector_column)
     ids = [str(one) for one in table.column(id_column).to_pylist()]
     column = table.column(vector_column).combine_chunks()
     flat = column.flatten().to_numpy(zero_copy_only=False)
@@ -137,3 +150,15 @@ def from_arrow(table: Any, id_column: str, vector_column: str) -> tuple[list[str
         what = f"the vectors of some items have another length or are missing ({_some(odd)})"
         raise RequestError(Problem(what, "all must have the same", ("vector",)))
     return ids, np.asarray(flat, np.float32).reshape(len(ids), width)
+
+
+def _refuse_no_vectors(kind: Any, column: str) -> None:
+    from pyarrow import types
+
+    tests = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    numbers = any(test(kind) for test in tests) and (
+        types.is_floating(kind.value_type) or types.is_integer(kind.value_type)
+    )
+    if not numbers:
+        what = f"the column `{column}` holds {kind}, not vectors"
+        raise RequestError(Problem(what, "it must hold lists of numbers", ("vector",)))

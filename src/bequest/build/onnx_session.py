@@ -100,7 +100,7 @@ class OnnxEmbedder:
         if self.pooling == "first":
             return states[:, 0]
         there = mask[..., None].to(states.dtype)  # [batch, tokens, 1]
-        return (states * there).sum(dim=1) / there.sum(dim=1)
+        return (states * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)  # of no tokens: zeros
 
 
 def onnx_embedder(spec: Onnx, kind: str) -> OnnxEmbedder:
@@ -154,6 +154,11 @@ def _try_out(model: OnnxEmbedder, path: str) -> None:
         raise _wrong(
             f"`{path}` can't read two short texts: {first}", "is the tokenizer its own?"
         ) from error
+    try:
+        model.embed(Texts(("a " * model.longest,)))
+    except Exception as error:
+        what = f"`{path}` can't read a text of {model.longest} tokens: {_first_line(error)}"
+        raise _wrong(what, "let it read fewer", "longest") from error
     if found.dim() != 2 or len(found) != 2:
         what = f"`{path}` gives {list(found.shape)} numbers for two texts"
         raise _wrong(what, "name another `output`: of vectors of texts or of tokens")

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from bequest.build.upgrade import load_upgrade
 from bequest.core.errors import Problem, RequestError
 from bequest.core.find import find
+from bequest.core.parts import IndexSpec
 
 if TYPE_CHECKING:
     from bequest.build.upgrade import Upgrade
-    from bequest.core.parts import IndexSpec
 
 
 def load_pack(path: str | Path) -> Upgrade:
@@ -36,9 +36,11 @@ def open_index(use: str, **settings: Any) -> IndexSpec:
         RequestError: there is no such kind of place, or it can't be used.
     """
     try:
-        found: IndexSpec = find("indexes", use)(**settings)
+        found: Any = find("indexes", use)(**settings)
     except ValidationError as error:
         raise RequestError(Problem(f"`{use}` can't be so: {error}")) from error
+    if not isinstance(found, IndexSpec):
+        raise RequestError(Problem(f"`{use}` is no place where vectors lie", "see `IndexSpec`"))
     if problems := found.check():
         raise RequestError(problems)
     return found

@@ -60,8 +60,9 @@ class Upgrade:
         vectors, each made one long, for an index of the old width; [n, old_width].
 
         Raises:
-            ValueError: vectors are of another width.
+            ValueError: vectors are of another width, or no numbers.
         """
+        vectors = np.asarray(vectors)
         found = np.empty((len(vectors), self.old_width if compatible else self.width), np.float32)
         self._into(vectors, found, compatible=compatible)
         return found
@@ -72,17 +73,14 @@ class Upgrade:
         """The same from one `.npy` file to another, some rows at a time; whole or not at all.
 
         Raises:
-            RequestError: the source can't be read or is of another width.
+            RequestError: the source can't be read, is of another width or holds no numbers.
             StoreError: the target can't be written.
         """
         from pathlib import Path
 
-        try:
-            vectors = np.load(source, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise RequestError(Problem(f"{source} can't be read: {error}")) from error
-        if vectors.ndim != 2 or vectors.shape[1] != self.given:
-            what = f"{source} holds {list(vectors.shape)} numbers"
+        vectors = _loaded(source)
+        if vectors.ndim != 2 or vectors.shape[1] != self.given or vectors.dtype.kind not in "fiu":
+            what = f"{source} holds {list(vectors.shape)} {vectors.dtype}"
             raise RequestError(Problem(what, f"vectors of {self.given} are needed"))
         shape = (len(vectors), self.old_width if compatible else self.width)
         with atomic(Path(target)) as temporary:
@@ -91,7 +89,7 @@ class Upgrade:
             found.flush()
 
     def _into(self, vectors: NDArray[Any], found: Floats, *, compatible: bool) -> None:
-        if vectors.ndim != 2 or vectors.shape[1] != self.given:
+        if vectors.ndim != 2 or vectors.shape[1] != self.given or vectors.dtype.kind not in "fiu":
             raise ValueError(f"vectors are {list(vectors.shape)}; they must be [n, {self.given}]")
         rows = min(ROWS, len(vectors))
         hidden = np.empty((rows, self._hidden), np.float32)
@@ -148,10 +146,21 @@ def load_upgrade(path: Path) -> Upgrade:
         RequestError: there is none, or it is damaged.
     """
     try:
-        return Upgrade(read_pack(path, KIND))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        return Upgrade(read_pack(path, KIND, whole=True))
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         what = f"{path} is no upgrade of an embedder, or damaged"
         raise RequestError(Problem(what, "name a pack that a step delivered")) from error
+
+
+def _loaded(source: Path | str) -> NDArray[Any]:
+    """The array in a `.npy` file, memory-mapped."""
+    try:
+        found = np.load(source, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise RequestError(Problem(f"{source} can't be read: {error}")) from error
+    if not isinstance(found, np.ndarray):
+        raise RequestError(Problem(f"{source} holds several arrays", "name a `.npy` file"))
+    return found
 
 
 def _to_unit(vectors: Floats, out: Floats) -> None:

@@ -18,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+_SHOWN = 80  # characters
 Out = Annotated[Path, typer.Option("--out", help="A new folder; an existing one is refused.")]
 Base = Annotated[
     Path | None, typer.Option("--base", help="The base, a folder of safetensors files.")
@@ -114,19 +115,24 @@ def _about(path: Path, pack: Pack) -> dict[str, Any]:
     """What is worth knowing of a pack; nothing in it is trusted to be there."""
     parts = pack.about.get("parts")
     found = parts.values() if isinstance(parts, dict) else ()
-    forms = [str(one.get("form"))[:40] for one in found if isinstance(one, dict)]
+    forms = [_plain(one.get("form")) for one in found if isinstance(one, dict)]
     size, full = path.stat().st_size, pack.about.get("full_size")
     share = size / full if isinstance(full, int) and full > 0 else None
     return {
         "file": str(path),
-        "kind": pack.kind,
-        "method": str(pack.about.get("method", ""))[:40],
-        "base": pack.base,
+        "kind": _plain(pack.kind),
+        "method": _plain(pack.about.get("method", "")),
+        "base": _plain(pack.base),
         "bytes": size,
         "share_of_float16": None if share is None else round(share, 4),
         "weights": len(pack.tensors),
         "forms": {form: forms.count(form) for form in sorted(set(forms))},
     }
+
+
+def _plain(value: Any) -> str:
+    """A text from a file as it can be shown: not endless, and without orders to a terminal."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(value)[:_SHOWN])
 
 
 def _told(facts: dict[str, Any], as_json: bool) -> None:

@@ -27,14 +27,16 @@ if TYPE_CHECKING:
 _BITS = (*range(1, 9), *EXACT)
 _AT_ONCE = 1 << 21  # numbers of a block, and of factors that are unpacked together
 _HELD = 3 * _AT_ONCE  # numbers of V that are kept unpacked
+_WIDEST = 1 << 22  # numbers of a row, as blocks are whole rows; a short run of bytes may say more
 
 
 def directions(shape: tuple[int, int], parts: Sequence[Part], groupsize: int) -> Kept:
     """The groups of a change [out, in]; each part's grids have float16 steps.
 
     Raises:
-        ValueError: their groups of columns are not of `groupsize`.
+        ValueError: their groups of columns are not of `groupsize`, or rows are longer than 2²².
     """
+    _refuse_wide(shape[1])
     groups = [part.group for part in parts]
     found: dict[str, Array] = {}
     for number, part in enumerate(parts):
@@ -64,6 +66,7 @@ class Directions:
 
     def __init__(self, shape: tuple[int, ...], about: Mapping[str, Any], data: Bytes) -> None:
         out, width = shape
+        _refuse_wide(width)
         self._shape, self.size = (out, width), out * width
         self.step = max(8, _AT_ONCE // max(width, 1) // 8 * 8) * width
         groups = [_group(each, min(shape)) for each in about["groups"]]
@@ -204,6 +207,11 @@ def _group(told: Any, most: int) -> Group:
     if bits not in _BITS or type(bits) is not int:
         raise ValueError(f"directions are kept in {', '.join(map(str, _BITS))} bits")
     return Group(bits, whole_number(columns, most))
+
+
+def _refuse_wide(width: int) -> None:
+    if width > _WIDEST:
+        raise ValueError(f"rows of {width} numbers; at most {_WIDEST} can be put together")
 
 
 def _slabs(columns: int, width: int) -> Iterator[tuple[int, int]]:

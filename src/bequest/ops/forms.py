@@ -98,7 +98,7 @@ def shape_of(about: Mapping[str, Any]) -> tuple[int, ...]:
         ValueError, LookupError: it is none.
     """
     shape = tuple(about["shape"])
-    if not all(type(side) is int and 0 <= side <= _MOST for side in shape) or len(shape) > 8:
+    if not all(type(side) is int and 0 < side <= _MOST for side in shape) or len(shape) > 8:
         raise ValueError("a shape that is none")
     if math.prod(shape) > _MOST:
         raise ValueError("a weight that is too large")

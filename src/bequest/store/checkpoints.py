@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20  # bytes that are looked at together
 FLOATING = {"F16": np.float16, "F32": np.float32, "BF16": np.uint16}
+_WEIGHTS = {*FLOATING, "F64", "F8_E4M3", "F8_E5M2"}
 _LEFT_OUT = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5", ".onnx", ".gguf"}
 # What reading a header that lies may raise.
 _DAMAGE = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError)
@@ -47,7 +48,12 @@ class Place(NamedTuple):
         return np.memmap(self.file, np.uint8, "r", self.start + self.entry.begin, (size,))
 
     @property
-    def is_floating(self) -> bool:
+    def is_weight(self) -> bool:
+        """Whether it is of a floating type, and so counts in fingerprints."""
+        return self.entry.kind in _WEIGHTS
+
+    @property
+    def can_change(self) -> bool:
         """Whether changes can be added to it."""
         return self.entry.kind in FLOATING
 
@@ -67,7 +73,7 @@ class Checkpoint:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of what changes can be added to."""
-        return {name: one.entry.shape for name, one in self.tensors.items() if one.is_floating}
+        return {name: one.entry.shape for name, one in self.tensors.items() if one.can_change}
 
 
 def checkpoint(path: Path) -> Checkpoint:
@@ -76,9 +82,10 @@ def checkpoint(path: Path) -> Checkpoint:
     Raises:
         RequestError: there are none, a file is damaged, or a name stands twice.
     """
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-    if not path.exists() or not files:
-        what = f"`{path}` holds no weights" if path.exists() else f"`{path}` does not exist"
+    there = is_there(path)
+    files = sorted(path.glob("*.safetensors")) if there and path.is_dir() else [path]
+    if not there or not files:
+        what = f"`{path}` holds no weights" if there else f"`{path}` does not exist"
         raise RequestError(Problem(what, "name a folder with safetensors files, or one such file"))
     heads: dict[Path, int] = {}
     tensors: dict[str, Place] = {}
@@ -90,6 +97,14 @@ def checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, heads, tensors)
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file or folder exists; what can't be a path does not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def fingerprint(found: Checkpoint, told: Callable[[int], None] = lambda count: None) -> str:
     """Which weights they are; every byte is read once.
 
@@ -97,7 +112,7 @@ def fingerprint(found: Checkpoint, told: Callable[[int], None] = lambda count: N
     """
     prints = {}
     for name, place in found.tensors.items():
-        if place.is_floating:
+        if place.is_weight:
             data = place.bytes()
             prints[name] = of_tensor(name, place.entry.kind, place.entry.shape, chunks(data))
             told(data.nbytes)
@@ -148,6 +163,14 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise explain(out, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_all(out: Any, data: Any) -> None:
+    """Write bytes to an unbuffered file, which may take only some of them at a time."""
+    rest = memoryview(data)
+    rest = rest.cast("B") if rest.nbytes else rest  # none of nothing can be cast
+    while rest:
+        rest = rest[out.write(rest) :]
 
 
 def copy_rest(found: Checkpoint, folder: Path) -> None:

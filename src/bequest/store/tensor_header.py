@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 METADATA = "__metadata__"
 MOST_HEADER = 100 << 20  # bytes, as the format's own readers allow
+_MOST_SIDES = 64  # of a tensor, as NumPy and torch allow; the product of very many takes for ever
 SIZES = {
     "BOOL": 1,
     "U8": 1,
@@ -103,6 +104,8 @@ def elements(entries: Iterable[Entry]) -> int:
 
 def _entry(value: Mapping[str, Any]) -> Entry:
     shape, (begin, end) = tuple(value["shape"]), value["data_offsets"]
+    if len(shape) > _MOST_SIDES:
+        raise ValueError("a tensor has too many dimensions")
     if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
         raise ValueError("its header has a number that is none")
     if end - begin != math.prod(shape) * SIZES[value["dtype"]]:

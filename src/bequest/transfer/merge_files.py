@@ -12,7 +12,7 @@ import numpy as np
 
 from bequest.core.errors import Problem, RequestError
 from bequest.ops.deltas import Trim, cut, kept_entries, linear, task_arithmetic, ties
-from bequest.store.checkpoints import checkpoint, copy_rest, floats, new_folder, rounded
+from bequest.store.checkpoints import checkpoint, copy_rest, floats, new_folder, rounded, write_all
 from bequest.transfer.weights import refuse_unlike
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def ties_rule(weights: Sequence[float], density: float, scale: float = 1.0) -> R
     """TIES with every tensor trimmed by itself, as mergekit does it."""
 
     def rule(base: Place, models: Sequence[Place]) -> Iterator[Array]:
+        if not len(base.bytes()):  # of nothing there is no smallest
+            return
         trims = [Trim(cut(lambda one=one: _delta(base, one), _count(density, one)))  # type: ignore[misc]
                  for one in models]  # fmt: skip
         for before, *blocks in _together([base, *models]):
@@ -69,22 +71,27 @@ def merged(base: Path, models: Sequence[Path], out: Path, rule: Rule) -> None:
     """Write the merge of models into a new folder that is laid out like the base.
 
     Raises:
-        RequestError: the models don't have the base's weights, or `out` is there.
+        RequestError: the models don't have the base's weights, some are of 8 or 64 bits, or `out`
+            is there.
     """
     found, others = checkpoint(base), [checkpoint(path) for path in models]
     for other in others:
         refuse_unlike(found.shapes(), other.shapes())
+    for name, place in found.tensors.items():
+        if place.is_weight and not place.can_change:
+            what = f"`{name}` of `{base}` is of type {place.entry.kind}"
+            raise RequestError(Problem(what, "weights of 16 or 32 bits can be merged"))
     with new_folder(out) as folder:
         for file, start in found.heads.items():
             with (folder / file.name).open("wb", buffering=0) as to, file.open("rb") as source:
-                to.write(source.read(start))
+                write_all(to, source.read(start))
                 own = {name: each for name, each in found.tensors.items() if each.file == file}
                 for name, place in own.items():
-                    if not place.is_floating:
-                        to.write(place.bytes().data)
+                    if not place.can_change:
+                        write_all(to, place.bytes())
                         continue
                     for block in rule(place, [other.tensors[name] for other in others]):
-                        to.write(rounded(block, place.entry.kind).data)
+                        write_all(to, rounded(block, place.entry.kind))
                 os.fsync(to.fileno())
         copy_rest(found, folder)
 

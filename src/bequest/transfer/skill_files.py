@@ -22,13 +22,15 @@ from bequest.store.checkpoints import (
     copy_rest,
     fingerprint,
     floats,
+    is_there,
     new_folder,
     rounded,
+    write_all,
 )
 from bequest.store.files import read_json, write_json
 from bequest.store.fingerprints import of_model, of_tensor
 from bequest.store.packs import read_pack
-from bequest.transfer.weights import opened_parts, refuse_other_base
+from bequest.transfer.weights import DAMAGE, opened_parts, refuse_other_base
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -75,7 +77,7 @@ def removed(
         there = ", ".join(record["packs"]) or "none"
         raise RequestError(Problem(f"`{model}` has no pack `{name}`", f"it has {there}"))
     place = base or Path(record["base_path"])
-    if not place.exists():
+    if not is_there(place):
         what = f"the base of `{model}` is not at `{place}` any more"
         raise RequestError(Problem(what, "say where it is with `--base`"))
     rest = [_pack_in(model, each) for each in record["packs"] if each != name]
@@ -148,11 +150,17 @@ def _made(
         }
         copy_rest(found, folder)
         if packs:
-            (folder / PACKS).mkdir()
-            for path in packs:
-                shutil.copyfile(path, folder / PACKS / f"{path.stem}.safetensors")
+            _copy_packs(packs, folder)
             write_json(folder / RECORD, record)
+        elif is_there(base / RECORD):  # the base has packs of its own
+            _copy_packs([_pack_in(base, name) for name in record_of(base)["packs"]], folder)
         return record
+
+
+def _copy_packs(packs: Sequence[Path], folder: Path) -> None:
+    (folder / PACKS).mkdir()
+    for path in packs:
+        shutil.copyfile(path, folder / PACKS / f"{path.stem}.safetensors")
 
 
 def _read(paths: Sequence[Path]) -> dict[str, Pack]:
@@ -179,7 +187,7 @@ def _written(
     for file, start in found.heads.items():
         own = {name: place for name, place in found.tensors.items() if place.file == file}
         with (folder / file.name).open("wb", buffering=0) as out, file.open("rb") as source:
-            _all(out, source.read(start))
+            write_all(out, source.read(start))
             for name, place in own.items():
                 changes = [parts[name] for parts in opened if name in parts]
                 _tensor(out, name, place, changes, before, after)
@@ -203,17 +211,17 @@ def _tensor(
 
         def copied() -> Iterator[Any]:
             for part in chunks(data):
-                _all(out, part)
+                write_all(out, part)
                 yield part
 
         found = of_tensor(name, kind, shape, copied())
-        if place.is_floating:
+        if place.is_weight:
             before[name] = after[name] = found
         return
 
     def changed() -> Iterator[Any]:
         for part in _blocks(data, kind, changes):
-            _all(out, part)
+            write_all(out, part)
             yield part
 
     after[name] = of_tensor(name, kind, shape, changed())
@@ -230,7 +238,7 @@ def _blocks(
         for change in changes:
             try:
                 change.add(start, block)
-            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            except DAMAGE as error:
                 raise RequestError(Problem(f"the pack is damaged: {error}")) from error
         yield rounded(block, kind).view(np.uint8)
 
@@ -240,7 +248,7 @@ def _tried(change: Change) -> None:
     try:
         for start in range(0, change.size, change.step):
             change.add(start, np.zeros(min(change.step, change.size - start), np.float32))
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except DAMAGE as error:
         raise RequestError(Problem(f"the pack is damaged: {error}")) from error
 
 
@@ -284,10 +292,6 @@ def _pack_in(model: Path, name: str) -> Path:
 
 
 def _is_name(name: Any) -> bool:
-    return isinstance(name, str) and Path(name).name == name and name not in ("", ".", "..")
-
-
-def _all(out: Any, data: Any) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[out.write(rest) :]
+    if not isinstance(name, str) or not name.isprintable() or name in ("", ".", ".."):
+        return False
+    return Path(name).name == name

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
+# What reading a pack that lies may raise.
+DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
 
 @dataclass(frozen=True)
 class Weight:
@@ -148,8 +151,8 @@ def grafted(module: torch.nn.Module, pack: Pack) -> Iterator[None]:
     """
     weights = weights_of(module)
     kept = {name: weights[name].tensor.detach().clone() for name in pack.tensors if name in weights}
-    graft(module, pack)
     try:
+        graft(module, pack)
         yield
     finally:
         with torch.no_grad():
@@ -161,15 +164,19 @@ def add(module: torch.nn.Module, pack: Pack) -> None:
     """Add what a pack holds, whatever the model is; several packs sum up.
 
     Raises:
-        RequestError: it does not fit.
+        RequestError: it does not fit, or is damaged.
     """
     weights = weights_of(module)
     parts = opened_parts(pack)
-    for name, change in parts.items():
-        if name not in weights or weights[name].tensor.numel() != change.size:
+    for name in parts:
+        shape = tuple(pack.about["parts"][name]["shape"])
+        if name not in weights or tuple(weights[name].tensor.shape) != shape:
             raise RequestError(Problem(f"the pack changes `{name}`, which the model has not so"))
     for name, change in parts.items():
-        _add_to(weights[name], change)
+        try:
+            _add_to(weights[name], change)
+        except DAMAGE as error:
+            raise RequestError(Problem(f"the pack is damaged: {error}")) from error
 
 
 def put(module: torch.nn.Module, kept: Mapping[str, Kept]) -> None:
@@ -200,7 +207,7 @@ def opened_parts(pack: Pack) -> dict[str, Change]:
         if set(parts) != set(pack.tensors):
             raise ValueError("facts and tensors don't have the same names")
         return {name: opened(parts[name], pack.tensors[name]) for name in parts}
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except DAMAGE as error:
         raise RequestError(Problem(f"the pack is damaged: {error}")) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -62,29 +61,37 @@ class File(IndexSpec):
         """Both files, or the one; whole or not at all.
 
         Raises:
-            RequestError: one is there already, or ids and vectors don't fit.
+            RequestError: one is there already, ids and vectors don't fit, or an id that is to
+                stand in a text file has a line break in it.
             StoreError: it could not be written.
         """
         from bequest.build.indexed import refuse_unfit
         from bequest.store.files import atomic, write_text
 
+        if problems := self.check():
+            raise RequestError(problems)
         refuse_unfit(ids, vectors)
         for path in filter(None, (self.path, self.ids)):
-            if Path(path).exists():
+            if located(path).exists():
                 raise RequestError(Problem(f"`{path}` is there already", "choose another name"))
         if self.path.endswith(".parquet"):
             self._write_parquet(ids, vectors)
             return
-        with atomic(Path(self.path)) as temporary, temporary.open("wb") as file:
+        if broken := [one for one in ids if one.splitlines() not in ([], [one])]:
+            what = f"the id {broken[0][:60]!r} has a line break in it"
+            raise RequestError(Problem(what, "write a `.parquet` file", ("path",)))
+        with atomic(located(self.path)) as temporary, temporary.open("wb") as file:
             np.save(file, np.asarray(vectors, np.float32), allow_pickle=False)
-            write_text(Path(str(self.ids)), "".join(f"{one}\n" for one in ids))
+            write_text(located(str(self.ids)), "".join(f"{one}\n" for one in ids))
 
     def _npy(self) -> tuple[list[str], NDArray[Any]]:
         try:
             vectors = np.load(located(self.path), mmap_mode="r", allow_pickle=False)
             text = located(str(self.ids)).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise RequestError(Problem(f"`{self.path}`: {error}", field=("path",))) from error
+        if not isinstance(vectors, np.ndarray):
+            raise RequestError(Problem(f"`{self.path}` holds several arrays", field=("path",)))
         return text.splitlines(), vectors
 
     def _parquet(self) -> tuple[list[str], NDArray[Any]]:
@@ -107,7 +114,7 @@ class File(IndexSpec):
 
         schema = schema_of(self.id, self.vector, vectors.shape[1])
         with (
-            atomic(Path(self.path)) as temporary,
+            atomic(located(self.path)) as temporary,
             pyarrow.parquet.ParquetWriter(temporary, schema) as writer,
         ):
             for batch in batches_of(ids, vectors, schema):

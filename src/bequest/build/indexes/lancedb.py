@@ -35,7 +35,8 @@ class Lancedb(IndexSpec):
         """Ids and vectors.
 
         Raises:
-            RequestError: there is no such table or column, or vectors differ in length.
+            RequestError: there is no such table or column, the table is damaged, or vectors differ
+                in length.
         """
         from pathlib import Path
 
@@ -50,7 +51,12 @@ class Lancedb(IndexSpec):
         if self.table not in names:
             fix, meant = f"it has {', '.join(names) or 'none'}", did_you_mean(self.table, names)
             raise RequestError(Problem(f"there is no table `{self.table}`", fix, ("table",), meant))
-        return from_arrow(database.open_table(self.table).to_arrow(), self.id, self.vector)
+        try:
+            table = database.open_table(self.table).to_arrow()
+        except Exception as error:
+            what = f"table `{self.table}` can't be read: {error}"
+            raise RequestError(Problem(what, "is it whole?", ("table",))) from error
+        return from_arrow(table, self.id, self.vector)
 
     def write(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """A new table, which is there once all of it is.
@@ -74,9 +80,14 @@ class Lancedb(IndexSpec):
         stream = pyarrow.RecordBatchReader.from_batches(schema, batches_of(ids, vectors, schema))
         try:
             database.create_table(self.table, stream, schema=schema)
-        except Exception as error:
+        except BaseException as error:
+            if isinstance(error, ValueError) and "already exists" in str(error):
+                # Somebody made it meanwhile: it is theirs.
+                raise RequestError(Problem(str(error), field=("table",))) from error
             if self.table in _tables(database):
                 database.drop_table(self.table)
+            if not isinstance(error, Exception):  # interrupted
+                raise
             raise StoreError(f"table `{self.table}` could not be written: {error}") from error
 
     def _opened(self) -> Any:

@@ -139,7 +139,13 @@ def _collected(cursor: Any) -> tuple[list[str], NDArray[np.float32]]:
     blocks: list[NDArray[np.float32]] = []
     while rows := cursor.fetchmany(_ROWS):
         ids += [one for one, _ in rows]
-        found = [np.fromstring(text[1:-1], np.float32, sep=",") for _, text in rows if text]
+        if any(one is None for one in ids[-len(rows) :]):
+            raise RequestError(Problem("some rows have no id", field=("id",)))
+        try:
+            found = [np.fromstring(text[1:-1], np.float32, sep=",") for _, text in rows if text]
+        except ValueError as error:
+            what = "the column of vectors holds something else"
+            raise RequestError(Problem(what, "its type must be vector", ("vector",))) from error
         if len(found) != len(rows) or len({len(vector) for vector in found}) > 1:
             what = "some items have no vector, or one of another length"
             raise RequestError(Problem(what, "all must have the same", ("vector",)))

@@ -158,6 +158,16 @@ def test_u_is_rounded_against_what_v_became():
     assert not np.array_equal(other.codes, part.u.codes)
 
 
+def test_a_group_without_directions_changes_nothing():
+    rng = np.random.default_rng(0)
+    factors = factored(rng.standard_normal((6, 5)).astype(np.float32))
+    groups = [Group(4, 0), Group(8, 2), Group(2, 0)]
+    none, some, nothing = quantised(factors, groups, np.eye(5), Rounding())
+    assert not none.change().any() and not nothing.change().any()
+    [alone] = quantised(factors, groups[1:2], np.eye(5), Rounding())
+    np.testing.assert_array_equal(some.change(), alone.change())
+
+
 def test_dead_inputs_take_no_weight():
     from bequest.ops.gptq import gptq
 
@@ -273,6 +283,20 @@ def test_trimming_keeps_so_many_entries_even_with_ties():
     assert np.flatnonzero(deltas.trimmed(delta, 3 / 7)).tolist() == [0, 1, 6]
     with pytest.raises(ValueError, match="keeps none"):
         deltas.trimmed(delta, 0.1)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_trimming_does_not_depend_on_how_a_tensor_lies_in_memory(kind):
+    delta = np.random.default_rng(0).integers(-3, 4, size=(6, 5)).astype(kind)
+    wanted = deltas.trimmed(delta, 0.5)
+    np.testing.assert_array_equal(deltas.trimmed(np.asfortranarray(delta), 0.5), wanted)
+    np.testing.assert_array_equal(deltas.trimmed(np.array(-2, kind), 1.0), -2)
+    assert deltas.trimmed(np.zeros((0, 3), kind), 0.5).shape == (0, 3)
+
+
+def test_trimming_keeps_so_many_entries_that_float32_cannot_tell_apart():
+    delta = np.array([1, 1 + 1e-12, 1 - 1e-12, 0.5])
+    assert [np.count_nonzero(deltas.trimmed(delta, share / 4)) for share in (1, 2, 3)] == [1, 2, 3]
 
 
 def test_trimming_over_parts_is_trimming_the_whole():

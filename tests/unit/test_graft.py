@@ -22,7 +22,7 @@ from bequest.methods.graft.graftllm import Graftllm
 from bequest.methods.graft.magnitude import Magnitude
 from bequest.ops import deltas, forms
 from bequest.ops.factors import Group, factored, quantised
-from bequest.ops.gptq import Rounding
+from bequest.ops.gptq import Rounding, gptq
 from bequest.store.packs import read_pack, size_of, write_pack
 from bequest.transfer.randomness import seeded
 from bequest.transfer.weights import add, changes, fingerprint_of, graft, grafted, weights_of
@@ -151,11 +151,16 @@ def test_u_is_rounded_against_what_v_became():
     delta = np.random.default_rng(0).standard_normal((24, 32)).astype(np.float32)
     factors, moments = factored(delta), np.eye(32)
     (part,) = quantised(factors, [Group(2, 24)], moments, Rounding())
-    from bequest.ops.gptq import gptq
-
     plain = np.diag(factors.sigma) @ factors.v.T
     other = gptq(factors.u, plain @ plain.T, np.full(24, 3), Rounding())
     assert not np.array_equal(other.codes, part.u.codes)
+
+
+def test_inputs_that_are_not_finite_are_no_moments():
+    moments = np.eye(4)
+    moments[1, 2] = moments[2, 1] = np.nan
+    with pytest.raises(np.linalg.LinAlgError, match="not finite"):
+        gptq(np.ones((2, 4)), moments, np.full(2, 15), Rounding())
 
 
 def test_a_group_without_directions_changes_nothing():
@@ -169,8 +174,6 @@ def test_a_group_without_directions_changes_nothing():
 
 
 def test_dead_inputs_take_no_weight():
-    from bequest.ops.gptq import gptq
-
     moments = np.eye(8)
     moments[3, 3] = 0
     found = gptq(np.ones((2, 8)), moments, np.full(2, 15), Rounding()).values()

@@ -65,6 +65,14 @@ def test_a_class_without_rows_is_passed_over_and_its_gradient_is_finite(side):
     torch.testing.assert_close(found.conditional, two.conditional)
 
 
+def test_a_class_that_soft_labels_hardly_give_has_its_mean_all_the_same():
+    here, weights = rows(4).float().requires_grad_(), torch.tensor([[1, 1e-20]] * 4)
+    weights.requires_grad_()
+    torch.testing.assert_close(class_means(here, weights)[1], here.mean(dim=0))
+    soft_mmd(rows(4).float(), hot(0, 1, 0, 1, classes=2).float(), here, weights).mean.backward()
+    assert torch.isfinite(here.grad).all() and torch.isfinite(weights.grad).all()
+
+
 def test_rows_of_no_weight_do_not_count_for_their_class():
     here = rows(4)
     weights = hot(0, 1, 0, 1) * torch.tensor([[1.0], [1.0], [0.0], [0.0]])

@@ -22,7 +22,7 @@ from bequest.methods.graft.graftllm import Graftllm
 from bequest.methods.graft.magnitude import Magnitude
 from bequest.ops import deltas, forms
 from bequest.ops.factors import Group, factored, quantised
-from bequest.ops.gptq import Rounding
+from bequest.ops.gptq import Rounding, gptq
 from bequest.store.packs import read_pack, size_of, write_pack
 from bequest.transfer.randomness import seeded
 from bequest.transfer.weights import add, changes, fingerprint_of, graft, grafted, weights_of
@@ -151,16 +151,29 @@ def test_u_is_rounded_against_what_v_became():
     delta = np.random.default_rng(0).standard_normal((24, 32)).astype(np.float32)
     factors, moments = factored(delta), np.eye(32)
     (part,) = quantised(factors, [Group(2, 24)], moments, Rounding())
-    from bequest.ops.gptq import gptq
-
     plain = np.diag(factors.sigma) @ factors.v.T
     other = gptq(factors.u, plain @ plain.T, np.full(24, 3), Rounding())
     assert not np.array_equal(other.codes, part.u.codes)
 
 
-def test_dead_inputs_take_no_weight():
-    from bequest.ops.gptq import gptq
+def test_inputs_that_are_not_finite_are_no_moments():
+    moments = np.eye(4)
+    moments[1, 2] = moments[2, 1] = np.nan
+    with pytest.raises(np.linalg.LinAlgError, match="not finite"):
+        gptq(np.ones((2, 4)), moments, np.full(2, 15), Rounding())
 
+
+def test_a_group_without_directions_changes_nothing():
+    rng = np.random.default_rng(0)
+    factors = factored(rng.standard_normal((6, 5)).astype(np.float32))
+    groups = [Group(4, 0), Group(8, 2), Group(2, 0)]
+    none, some, nothing = quantised(factors, groups, np.eye(5), Rounding())
+    assert not none.change().any() and not nothing.change().any()
+    [alone] = quantised(factors, groups[1:2], np.eye(5), Rounding())
+    np.testing.assert_array_equal(some.change(), alone.change())
+
+
+def test_dead_inputs_take_no_weight():
     moments = np.eye(8)
     moments[3, 3] = 0
     found = gptq(np.ones((2, 8)), moments, np.full(2, 15), Rounding()).values()
@@ -273,6 +286,20 @@ def test_trimming_keeps_so_many_entries_even_with_ties():
     assert np.flatnonzero(deltas.trimmed(delta, 3 / 7)).tolist() == [0, 1, 6]
     with pytest.raises(ValueError, match="keeps none"):
         deltas.trimmed(delta, 0.1)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_trimming_does_not_depend_on_how_a_tensor_lies_in_memory(kind):
+    delta = np.random.default_rng(0).integers(-3, 4, size=(6, 5)).astype(kind)
+    wanted = deltas.trimmed(delta, 0.5)
+    np.testing.assert_array_equal(deltas.trimmed(np.asfortranarray(delta), 0.5), wanted)
+    np.testing.assert_array_equal(deltas.trimmed(np.array(-2, kind), 1.0), -2)
+    assert deltas.trimmed(np.zeros((0, 3), kind), 0.5).shape == (0, 3)
+
+
+def test_trimming_keeps_so_many_entries_that_float32_cannot_tell_apart():
+    delta = np.array([1, 1 + 1e-12, 1 - 1e-12, 0.5])
+    assert [np.count_nonzero(deltas.trimmed(delta, share / 4)) for share in (1, 2, 3)] == [1, 2, 3]
 
 
 def test_trimming_over_parts_is_trimming_the_whole():

@@ -5,9 +5,17 @@ import json
 import numpy as np
 import pytest
 
-from bequest.build.memorising import exact_memorisation, extraction_strength, min_k, min_k_plus
+from bequest.build.language import _stands
+from bequest.build.memorising import (
+    exact_memorisation,
+    extraction_likelihoods,
+    extraction_strength,
+    min_k,
+    min_k_plus,
+)
 from bequest.core.errors import RequestError
 from bequest.core.find import find
+from bequest.lazy import torch
 from bequest.measure.contrasts import find_metric
 from bequest.measure.distances import ks_p_value
 from bequest.measure.memory_metrics import area, harmonic_mean, privleak_of
@@ -49,6 +57,27 @@ def test_swapped_sets_and_the_ends_of_privleak():
 def test_a_harmonic_mean_with_nothing_in_it_is_nothing():
     assert harmonic_mean([0.5, 0.0, 1.0]) == 0.0
     assert harmonic_mean([[0.2, 0.4, 0.9]])[0] <= 0.5
+
+
+def test_the_variance_of_a_nearly_even_distribution_is_no_rounding():
+    scores = 0.01 * torch.randn(20, 30_000, generator=torch.Generator().manual_seed(0))
+    found = _stands(scores, torch.arange(20))[:, 3].double()
+    exact = scores.double().log_softmax(dim=1)
+    wanted = (exact.exp() * exact.square()).sum(dim=1) - (exact.exp() * exact).sum(dim=1).square()
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=0.0)
+
+
+def test_an_answer_without_a_score_is_left_out_of_the_area():
+    scores, member = np.array([np.nan, 1.0, 2.0, 0.5, np.nan]), np.array([1, 1, 0, 0, 0])
+    even = np.full(5, 0.2)
+    assert float(area(scores, member, even)) == pytest.approx(0.5)
+    assert area(scores, member, np.stack([even, even])) == pytest.approx([0.5, 0.5])
+
+
+@pytest.mark.parametrize("target", [[], [1], [1, 2]])
+def test_a_text_that_is_too_short_has_no_runs_to_extract(target):
+    continuations = [target[length:] for length in range(1, len(target))]
+    assert extraction_likelihoods(target, continuations, 2) == 0
 
 
 def test_gold_against_itself():

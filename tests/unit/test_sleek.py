@@ -48,6 +48,30 @@ def test_the_filter_sees_an_answer_in_any_dress(prompt, answer):
     assert leaks(prompt, [answer]) != known_gap
 
 
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [("key", "keys"), ("tie", "ties"), ("virus", "viruses"), ("lens", "lenses"), ("TV", "TVs"),
+     ("wolf", "wolves"), ("analysis", "analyses"), ("lady", "ladies"), ("bus", "buses")],
+)  # fmt: skip
+def test_the_filter_sees_plurals_of_all_kinds(one, many):
+    assert leaks(f"tell of the {many} there", [one])
+    assert leaks(f"tell of the {one} there", [many])
+
+
+def test_letters_with_a_stroke_are_letters():
+    assert leaks("in Lodz", ["Łódź"]) and leaks("by ØRSTED", ["Orsted"])
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer", "given"),
+    [("1, 2, 3", "12", False), ("about 2.1 million", "21", False), ("25", "2.5", False),
+     ("2,5", "2.5", True), ("1,200,000 people", "1200000", True), ("1200", "1 200", True),
+     ("5551234", "555-1234", True)],
+)  # fmt: skip
+def test_numbers_are_not_put_together_from_others(reply, answer, given):
+    assert gives(reply, [answer]) == given
+
+
 def test_the_filter_lets_go_what_only_looks_alike():
     assert not leaks("a female author", ["male"])
     assert not leaks("the Parisian", ["Paris"])

@@ -175,7 +175,8 @@ def _stands(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     each = scores.float().log_softmax(dim=1)
     weight = each.exp()
     mean = (weight * each).sum(dim=1)
-    variance = (weight * each.square()).sum(dim=1) - mean.square()
+    # Around the mean: of a nearly even distribution, squares less a square are float32's rounding.
+    variance = (weight * (each - mean[:, None]).square()).sum(dim=1)
     found = each.gather(1, targets[:, None])[:, 0]
     return torch.stack([found, likely.float(), mean, variance], dim=1)
 

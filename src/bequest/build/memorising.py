@@ -87,8 +87,10 @@ def extraction_likelihoods(
     """EL_n of one text: the mean of `extraction_likelihood` over its prefixes.
 
     continuations: what the model says behind the first 1, 2, … tokens of the target, each up to
-    the target's length.
+    the target's length. 0 where no suffix has `size` tokens.
     """
+    if len(target) <= size:
+        return 0.0
     scores = [
         extraction_likelihood(target[length:], said, size)
         for length, said in enumerate(continuations, start=1)

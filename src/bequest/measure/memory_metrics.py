@@ -183,9 +183,12 @@ def harmonic_mean(values: ArrayLike) -> NDArray[Any]:
 def area(scores: NDArray[Any], member: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
     """Probability that a stranger scores higher than a member, ties counting half.
 
-    scores, member (0 or 1): [n]; weights: [n] or [R, n].
+    scores, member (0 or 1): [n]; weights: [n] or [R, n]. A score that is NaN, as that of an empty
+    answer, counts for nothing.
     """
-    inside = np.asarray(member) > 0
+    scored = ~np.isnan(scores)
+    scores, weights = np.asarray(scores)[scored], weights[..., scored]
+    inside = np.asarray(member)[scored] > 0
     mine, theirs = scores[inside][:, None], scores[~inside][None, :]
     wins = ((theirs > mine) + 0.5 * (theirs == mine)).astype(weights.dtype)
     mine, theirs = weights[..., inside], weights[..., ~inside]

@@ -94,13 +94,14 @@ class Trim:
 
     def keep(self, part: Array) -> NDArray[np.bool_]:
         """Whether each entry of the next part belongs to the largest."""
-        magnitude = np.abs(part)
-        kept = magnitude > self._least
+        # As the cut saw it: in float32, and flat in the order of rows, however it lies in memory.
+        magnitude = np.abs(np.asarray(part, np.float32)).reshape(-1)
+        kept: NDArray[np.bool_] = magnitude > self._least
         if self._ties:
-            equal = np.flatnonzero(magnitude.reshape(-1) == self._least)[: self._ties]
-            kept.reshape(-1)[equal] = True
+            equal = np.flatnonzero(magnitude == self._least)[: self._ties]
+            kept[equal] = True
             self._ties -= len(equal)
-        return kept
+        return kept.reshape(np.shape(part))
 
 
 def same_sum(changed: Array, delta: Array) -> Array:
@@ -207,6 +208,6 @@ def _counts(parts: Iterable[Array]) -> NDArray[np.int64]:
 def _from_above(counts: NDArray[np.int64], wanted: int) -> _Place:
     """The bin in which the `wanted`-th largest lies, and which of those in it that is."""
     above = np.cumsum(counts[::-1])
-    place = int(np.searchsorted(above, max(wanted, 1)))
+    place = min(int(np.searchsorted(above, max(wanted, 1))), len(counts) - 1)
     before = int(above[place - 1]) if place else 0
     return _Place(len(counts) - 1 - place, wanted - before)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import torch
 
-_LEAST = 1e-12  # only keeps what is masked from being divided by zero
+_LEAST = 1e-30  # only keeps what is masked from being divided by zero
 
 
 class Discrepancy(NamedTuple):

@@ -78,7 +78,6 @@ def factored(delta: Array, most: int | None = None) -> Factors:
     if side > _WIDE and most + _OVERSAMPLED < side // 2:
         basis = _basis(delta, most + _OVERSAMPLED)
         inner, sigma, rows = np.linalg.svd(basis.T @ delta, full_matrices=False)
-        u = basis @ inner
         return _real(Factors(basis @ inner, sigma, rows.T), most)
     if delta.shape[0] > delta.shape[1]:
         v, sigma, u = _by_shorter_side(delta.T)
@@ -142,7 +141,7 @@ def quantised(
     parts, done = [], 0
     for group, end in zip(groups, ends, strict=True):
         own = Factors(*(each[..., end - group.columns : end] for each in factors))
-        if group.bits in EXACT or v is None:
+        if group.bits in EXACT or v is None or not group.columns:
             parts.append(Part(group, own.u, own.sigma, own.v.T))
             continue
         parts.append(_rounded(group, own, v.rows(done, done + group.columns), moments, how))

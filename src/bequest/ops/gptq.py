@@ -98,7 +98,7 @@ def gptq(matrix: Array, moments: Array, levels: Array, how: Rounding) -> Quantis
         largest code of each row, 2^bits − 1, [rows].
 
     Raises:
-        np.linalg.LinAlgError: the moments are no moments, such as NaN.
+        np.linalg.LinAlgError: the moments are no moments, such as NaN, or not damped.
     """
     left, moments = np.array(matrix, np.float64), np.array(moments, np.float64)
     columns, largest = left.shape[1], np.asarray(levels, np.float64)[:, None]
@@ -156,6 +156,8 @@ def _grid(part: Array, largest: Array, how: Rounding) -> tuple[Array, Array]:
 def _upper(moments: Array, percdamp: float) -> Array:
     """The upper Cholesky factor of the inverse of the damped moments."""
     damped = moments + percdamp * np.diag(moments).mean() * np.eye(len(moments))
+    if not np.isfinite(damped).all():  # LAPACK would go on with them
+        raise np.linalg.LinAlgError("moments of inputs that are not finite")
     # Backwards, the factor of the moments is the inverse of the one that is wanted: half the work.
     lower = np.linalg.cholesky(damped[::-1, ::-1])
     inverse, _ = linalg.lapack.dtrtri(lower, lower=1)

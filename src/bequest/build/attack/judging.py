@@ -26,7 +26,7 @@ _TOKENS = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[.!?\n]+|[,;:()–—]")
 _TURNS = frozenset({"but", "however", "although", "though", "yet", "still"})
 _DENY = (
     "not no never neither nor none nobody cannot without except unlike instead isnt wasnt arent "
-    "werent doesnt didnt wont cant couldnt wouldnt hasnt havent false wrong"
+    "werent doesnt didnt wont cant couldnt wouldnt hasnt havent false wrong nothing hardly"
 )
 _DENIES = frozenset(_DENY.split())
 _RATHER = frozenset({"rather", "other"})  # … than

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 # What may be missing in the middle of a name, or be put before it.
 _STOP = (
@@ -19,13 +20,19 @@ _POSSESSIVE = re.compile(r"['’]s\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
 _ENDING = re.compile(r"(es|(?<!s)s|e)$")  # of plurals in -s and -es, and what they leave
 _FOLDED_FROM = 4  # characters; shorter words stay as they are
+_PLURALS = (("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("es", "is"))
+_GROUP = 3  # digits of a group that goes on with a number, and not less
+# Letters with a stroke, and two in one, that Unicode doesn't take apart.
+_LETTERS = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ŧ": "t", "ð": "d", "þ": "th",
+                          "æ": "ae", "œ": "oe"})  # fmt: skip
 
 
 def plain(text: str) -> str:
     """Lower case without accents; letters that look alike in Unicode are the same."""
     alike = unicodedata.normalize("NFKC", text).upper().casefold()  # upper: `ı` is `i` without dot
     apart = unicodedata.normalize("NFKD", alike)
-    return "".join(letter for letter in apart if not unicodedata.combining(letter))
+    bare = "".join(letter for letter in apart if not unicodedata.combining(letter))
+    return bare.translate(_LETTERS)
 
 
 def words(text: str) -> list[str]:
@@ -48,12 +55,14 @@ def folded(word: str) -> str:
 
 def find(phrase: Sequence[str], among: Sequence[str], start: int = 0) -> int | None:
     """Where the words of a phrase stand one after another, however they are cut: `Al-Kuwaiti`
-    is `AlKuwaiti`. None where they don't."""
-    wanted = "".join(phrase)
+    is `AlKuwaiti` and `1,200` is `1200`, but `1, 2` is not `12`. None where they don't."""
+    wanted = ""
+    for word in phrase:
+        wanted = _joined(wanted, word)
     for first in range(start, len(among)):
         joined = ""
         for word in among[first:]:
-            joined += word
+            joined = _joined(joined, word)
             if joined == wanted:
                 return first
             if not wanted.startswith(joined):
@@ -61,19 +70,35 @@ def find(phrase: Sequence[str], among: Sequence[str], start: int = 0) -> int | N
     return None
 
 
+def _joined(before: str, word: str) -> str:
+    """Two words as one; numbers stay apart, unless the second is a group of a long number."""
+    apart = before[-1:].isdigit() and word[:1].isdigit()
+    goes_on = len(word) >= _GROUP and word.isdigit()
+    return f"{before} {word}" if apart and not goes_on else before + word
+
+
+def _singular(ending: str, instead: str, word: str) -> str:
+    """A word with this ending of a plural in the singular; others as they are."""
+    found = word.endswith(ending) and len(word) > len(ending) + 1
+    return word.removesuffix(ending) + instead if found else word
+
+
+_FOLDS: Sequence[Callable[[str], str]] = (
+    str, folded, *(partial(_singular, *each) for each in _PLURALS)
+)  # fmt: skip
+
+
 def leaks(prompt: str, answers: Iterable[str]) -> bool:
     """Whether a prompt holds an answer: but for case, accents, marks, stop words and plurals."""
-    said = [folded(word) for word in words(prompt)]
-    few = telling(words(prompt))
-    told = [folded(word) for word in few]
-    for answer in answers:
-        wanted = words(answer)
-        if not wanted:
-            continue
-        whole = [folded(word) for word in wanted]
-        short = [folded(word) for word in telling(wanted)]
-        if find(whole, said) is not None or find(short, told) is not None:
-            return True
-        if find(wanted, words(prompt)) is not None or find(telling(wanted), few) is not None:
-            return True
-    return False
+    said = words(prompt)
+    few = telling(said)
+    return any(
+        _alike(wanted, said, fold) or _alike(telling(wanted), few, fold)
+        for wanted in map(words, answers)
+        if wanted
+        for fold in _FOLDS
+    )
+
+
+def _alike(phrase: Sequence[str], among: Sequence[str], fold: Callable[[str], str]) -> bool:
+    return find([fold(word) for word in phrase], [fold(word) for word in among]) is not None

@@ -64,7 +64,8 @@ def test_a_method_never_gets_at_the_test_split(tmp_path):
     given.splits["test"] = given.splits["validation"]
     view = bench(tmp_path, tasks=[given]).task()
     public = {name for name in dir(view) if not name.startswith("_")}
-    assert public == {"name", "purpose", "labels", "train", "validation", "unlabelled"}
+    sides = {"train", "validation", "unlabelled"}
+    assert public == {"name", "purpose", "labels", "asks"} | sides
     assert view.validation.split is given.splits["validation"]
 
 

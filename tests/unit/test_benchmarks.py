@@ -24,6 +24,7 @@ SHORT = {
     "matrix": {"rounds": 3},
     "memory": {"width": 512, "layers": 3},
     "overhead": {"rounds": 8, "steps": {128: 300, 1024: 300}},
+    "pack": {"rounds": 2, "layers": 1},
     "startup": {"rounds": 2},
     "teacher_cache": {"rounds": 3, "samples": 4_000},
     "tracing": {"rounds": 2, "batch": 8, "answers": 40},

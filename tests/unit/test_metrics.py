@@ -15,6 +15,7 @@ from bequest.measure.contrasts import (
     positive_flips,
 )
 from bequest.measure.metrics import (
+    SCORES,
     accuracy,
     calibration_error,
     cross_entropy,
@@ -23,21 +24,23 @@ from bequest.measure.metrics import (
 
 CORRECT = np.array([True, True, False, True])
 EVEN = np.full(4, 0.25)
-SHARES = ("confidence", "probability", "exact", "rouge_l_recall", "rouge_l_f1", "contains",
-          "repetition", "known", "relearned", "relearn_area", "reciprocal_rank")  # fmt: skip
 MARKS = ("attack", "plain", "lead", "recovered", "refused", "guess", "fact_recovered", "direct",
          "indirect", "implied", "chained", "reasoned", "control")  # fmt: skip
+
+
+NEEDED = sorted({column for each in SCORES for column in each.needs} - {"group", "member"})
 
 
 def invented(rng, shape):
     """Every column that a score reads, of made-up answers."""
     return {
+        **{name: rng.random(shape) for name in NEEDED},
         "correct": rng.random(shape) < 0.6,
         "right": np.arange(np.prod(shape)).reshape(shape) % 5 > 1,
         "log_odds": rng.normal(size=shape),
         **{name: rng.exponential(size=shape) for name in ("nll", "text_nll")},
         **{name: rng.integers(1, 9, shape) for name in ("tokens", "bytes", "calls")},
-        **{name: rng.random(shape) for name in SHARES},
+        "member": np.arange(np.prod(shape)).reshape(shape) % 3 > 0,
         **{name: rng.random(shape) < 0.7 for name in MARKS},
     }
 

@@ -41,13 +41,14 @@ class Facts:
     compared: int | None = None
 
 
-def look_at(model: Model, shape: tuple[int, ...]) -> Facts:
+def look_at(model: Model, shape: tuple[int, ...], *, searched: bool = False) -> Facts:
     """The facts of a model, which is changed by looking and not to be used afterwards.
 
-    shape: of a batch of inputs.
+    shape: of a batch of inputs; searched: whether a task asks for vectors, so that their length
+    matters.
     """
     size, work = int(parameter_cost(model)["bytes"]), work_of(model, shape)
-    width = width_of(model, shape[1:]) if "embed" in model.answers else None
+    width = width_of(model, shape[1:]) if searched and "embed" in model.answers else None
     heads, compared = frozenset(head_names(model)), getattr(model, "compared", width)
     return Facts(size, work, heads, tuple(_no_heads(model)), width, compared)
 

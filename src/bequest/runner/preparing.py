@@ -150,7 +150,8 @@ def _look(prepared: Prepared, name: str, facts: dict[str, Facts]) -> None:
     plan = prepared.plan
     batch = max(step.fit.batch_size for step in plan.steps)
     built = prepared.build(name, plan.seeds[0])
-    facts[name] = look_at(built, (batch, *prepared.pattern.shape))
+    searched = any(task.asks == "embed" for task in prepared.tasks.values())
+    facts[name] = look_at(built, (batch, *prepared.pattern.shape), searched=searched)
 
 
 def _load(tasks: dict[str, Task], name: str, spec: TaskSpec) -> None:

@@ -40,7 +40,9 @@ def invented(rng, shape):
         "log_odds": rng.normal(size=shape),
         **{name: rng.exponential(size=shape) for name in ("nll", "text_nll")},
         **{name: rng.integers(1, 9, shape) for name in ("tokens", "bytes", "calls")},
-        "member": np.arange(np.prod(shape)).reshape(shape) % 3 > 0,
+        "member": np.broadcast_to((np.arange(shape[-1]) % 3 > 0), shape)
+        if len(shape) == 1
+        else np.broadcast_to((np.arange(shape[0]) % 3 > 0)[:, None], shape),
         **{name: rng.random(shape) < 0.7 for name in MARKS},
     }
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bequest.lazy import numpy as np
 from bequest.measure.distances import forget_quality_of, log_forget_quality_of
 from bequest.measure.metric import Columns, Metric, defined, mean_metric, metric
+from bequest.ops.ranking import area_under_curve
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -183,17 +184,16 @@ def harmonic_mean(values: ArrayLike) -> NDArray[Any]:
 def area(scores: NDArray[Any], member: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
     """Probability that a stranger scores higher than a member, ties counting half.
 
-    scores, member (0 or 1): [n]; weights: [n] or [R, n]. A score that is NaN, as that of an empty
-    answer, counts for nothing.
+    scores, member (0 or 1): [n] or [n, k]; weights: [n] or [R, n]. A score that is NaN, as that of
+    an empty answer, counts for nothing.
     """
+    scores, member = np.asarray(scores), np.asarray(member)
+    if scores.ndim > 1:
+        each = zip(scores.T, member.T, strict=True)
+        return np.stack([area(one, inside, weights) for one, inside in each], axis=-1)
     scored = ~np.isnan(scores)
-    scores, weights = np.asarray(scores)[scored], weights[..., scored]
-    inside = np.asarray(member)[scored] > 0
-    mine, theirs = scores[inside][:, None], scores[~inside][None, :]
-    wins = ((theirs > mine) + 0.5 * (theirs == mine)).astype(weights.dtype)
-    mine, theirs = weights[..., inside], weights[..., ~inside]
-    whole = mine.sum(axis=-1) * theirs.sum(axis=-1)
-    return np.asarray(((mine @ wins) * theirs).sum(axis=-1) / whole)
+    found = area_under_curve(scores[scored], member[scored] == 0, weights[..., scored])
+    return found.astype(weights.dtype, copy=False)
 
 
 def privleak_of(found: ArrayLike, gold: ArrayLike) -> NDArray[Any]:

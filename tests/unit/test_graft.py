@@ -348,3 +348,17 @@ def test_the_order_of_models_does_not_matter():
     for merge in (deltas.linear, deltas.ties):
         turned = merge(found[::-1], shares[::-1])
         assert np.allclose(merge(found, shares), turned, atol=1e-6)
+
+
+def test_shares_of_entries_are_rounded_up_but_not_by_what_floats_add():
+    from bequest.methods.graft._compression import entries_of
+
+    assert [entries_of(0.07, 100), entries_of(0.55, 100), entries_of(0.501, 10)] == [7, 55, 6]
+
+
+def test_weights_that_sum_up_to_nothing_make_no_average():
+    from bequest.methods.graft.linear import Linear
+
+    one = np.ones(3, np.float32)
+    with pytest.raises(RequestError, match="sum up to 0"):
+        Linear().merged("w", one, [one, one], [1.0, -1.0])

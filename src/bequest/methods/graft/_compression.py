@@ -83,7 +83,7 @@ class Compression:
             self.kept[name] = forms.whole(delta)
             return self.kept[name]
         count = (
-            self.plan.entries[name] if self.plan else math.ceil(self.settings.alpha * delta.size)
+            self.plan.entries[name] if self.plan else entries_of(self.settings.alpha, delta.size)
         )
         self.kept[name] = forms.sparse(delta, largest(delta, count))
         return self.kept[name]
@@ -108,11 +108,18 @@ class Compression:
         """The next groups of a matrix's directions in their bits.
 
         done: the groups before; moments: of the layer's inputs, None where nobody saw them.
+
+        Raises:
+            RequestError: the inputs are not finite.
         """
         begin = sum(part.group.columns for part in done)
         seen = np.eye(self.shapes[name][1]) if moments is None else moments
         rest = Factors(*(each[..., begin:] for each in factors))
-        return quantised(rest, groups, seen, self.settings.rounding)
+        try:
+            return quantised(rest, groups, seen, self.settings.rounding)
+        except np.linalg.LinAlgError as error:
+            what = f"the inputs of `{name}` can't calibrate it: {error}"
+            raise RequestError(Problem(what)) from error
 
     def as_kept(self, name: str, parts: Sequence[Directed]) -> Kept:
         """Some groups as they lie in a pack."""
@@ -145,6 +152,11 @@ def directions_of(delta: Array, name: str) -> Factors:
         raise RequestError(
             Problem(f"the change of `{name}` can't be taken apart: {error}")
         ) from error
+
+
+def entries_of(share: float, size: int) -> int:
+    """⌈share · size⌉; what floats add to a whole number makes it no larger."""
+    return math.ceil(round(share * size, 6))
 
 
 def largest(delta: Array, count: int) -> NDArray[np.bool_]:

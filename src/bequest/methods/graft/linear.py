@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from bequest.core.errors import Problem, RequestError
 from bequest.methods.graft._merging import Merging
 from bequest.ops.deltas import linear
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
+
+_NOTHING = 1e-8
 
 
 class Linear(Merging):
@@ -27,5 +30,12 @@ class Linear(Merging):
     def merged(
         self, name: str, base: Array, donors: Sequence[Array], shares: Sequence[float]
     ) -> Array:
-        """Σ w θ / Σ w."""
+        """Σ w θ / Σ w.
+
+        Raises:
+            RequestError: the weights sum up to nothing, so that no average is.
+        """
+        if self.normalise and abs(sum(shares)) < _NOTHING:
+            fix = "write other `weights`, or `normalise: false` for the sum"
+            raise RequestError(Problem("the weights sum up to 0", fix, ("weights",)))
         return linear(donors, shares, normalise=self.normalise)

@@ -70,7 +70,10 @@ class Ties(Merging):
                 yield donor[name].floats() - weight.floats()
 
         size = sum(weight.tensor.numel() for weight in base.values())
-        return cut(parts, kept_entries(self.density, size))
+        try:
+            return cut(parts, kept_entries(self.density, size))
+        except ValueError as error:
+            raise RequestError(Problem(str(error), field=("density",))) from error
 
     def _trimmed(self, name: str, delta: Array) -> Array:
         try:

@@ -118,7 +118,7 @@ def test_ids_come_from_content_and_the_fingerprint_from_everything(tmp_path):
          r"t.jsonl:2`: `text` must be text, but is a int"),
         ("t.jsonl", b'{"text": "a", "label": "b"}\n{"text": "b", "label": 0.5}', r":2`: `label`"),
         ("t.jsonl", b'{"text": "a", "label": "b"}\n{"text": "b"}', r"t.jsonl:2` has no `label`"),
-        ("t.jsonl", rb'{"text": "\ud800", "label": "b"}', r"t.jsonl:1`: `text` holds half"),
+        ("t.jsonl", rb'{"text": "\ud800", "label": "b"}', r"t.jsonl:1` holds half"),
         ("t.jsonl", b'{"txt": "a", "label": "b"}', r"has no `text`; there are txt, label; did you"),
         ("t.jsonl", b"", "holds no records"),
         ("t.jsonl", b'{"text": "a", "label": "b"}\n', "all samples have the label `b`"),

@@ -8,9 +8,8 @@ import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bequest.core.errors import StoreError
+from bequest.lazy import numpy as np
 from bequest.lazy import torch
 from bequest.store.files import atomic
 from bequest.store.tensor_file import TensorFile, as_bytes, write_tensors

@@ -88,7 +88,6 @@ def _found(name: str, unit: str, definition: str, formula: str) -> Metric:
 
 
 SCORES = (
-    *AUDIT_SCORES,
     *TRACE_SCORES,
     accuracy,
     cross_entropy,
@@ -97,6 +96,7 @@ SCORES = (
     *TEXT_SCORES,
     *MEMORY_SCORES,
     *RETRIEVAL_SCORES,
+    *AUDIT_SCORES,
 )
 COSTS = (
     _cost("parameters", "count", "Number of parameters of the model.", "Σ_tensors numbers"),

@@ -226,6 +226,8 @@ def _sides(draft: Draft, plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Prob
                 if not len(tasks[name].splits["train"]):
                     what = f"task `{name}` has no sample for `{step.name}` to {purpose}"
                     yield Problem(what, "give it data to train on", ("tasks", plan.entries[name]))
+        if "forget" not in step.method.requires.purposes:
+            continue
         for name in step.with_purpose("forget"):
             for other in step.with_purpose("retain"):
                 yield from _overlap(tasks[name], tasks[other], step.name, at)

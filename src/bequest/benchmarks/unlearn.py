@@ -127,7 +127,7 @@ def _rows(tokens: int, seed: int) -> Rows:
 def _speaker(layers: int, width: int, tokens: int) -> LanguageModel:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    made = Tokenizer(models.WordLevel({f"w{word}": word for word in range(WORDS)}))
+    made = Tokenizer(models.WordLevel({f"w{word}": word for word in range(WORDS)}, "w1"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     ends = {"bos_token": "w0", "eos_token": "w1", "pad_token": "w1"}
     words = transformers.PreTrainedTokenizerFast(tokenizer_object=made, **ends)

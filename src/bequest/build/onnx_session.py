@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bequest.build.finding import fetched
+from bequest.build.sentences import pooled
 from bequest.build.tokens import reads
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Texts
@@ -81,8 +82,8 @@ class OnnxEmbedder:
     reads: str = field(init=False)
 
     def __post_init__(self) -> None:
-        pooled = f"{self.session.output} {self.pooling} {self.normalized}"
-        self.reads = f"{reads(self.tokenizer, self.longest)} {pooled}"
+        how = f"{self.session.output} {self.pooling} {self.normalized}"
+        self.reads = f"{reads(self.tokenizer, self.longest)} {how}"
 
     def embed(self, inputs: Texts) -> torch.Tensor:
         """One vector per text: [batch, width]; what is too long is cut off at its end."""
@@ -93,14 +94,8 @@ class OnnxEmbedder:
         given = {name: np.asarray(tokens[name], np.int64) for name in _TOKENS if name in tokens}
         found = torch.from_numpy(self.session.run(given))
         if found.dim() == 3:
-            found = self._pooled(found, torch.from_numpy(given["attention_mask"]))
+            found = pooled(found, torch.from_numpy(given["attention_mask"]), self.pooling)
         return functional.normalize(found, dim=1) if self.normalized else found
-
-    def _pooled(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        if self.pooling == "first":
-            return states[:, 0]
-        there = mask[..., None].to(states.dtype)  # [batch, tokens, 1]
-        return (states * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)  # of no tokens: zeros
 
 
 def onnx_embedder(spec: Onnx, kind: str) -> OnnxEmbedder:

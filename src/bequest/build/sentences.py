@@ -74,12 +74,20 @@ class Embedder:
         """One vector per text: [batch, width]; what is too long is cut off at its end."""
         tokens = padded(inputs, self.tokenizer, self.longest, self.module)
         states = self.module(**tokens).last_hidden_state  # [batch, tokens, width]
-        if self.pooling == "first":
-            vectors = states[:, 0]
-        else:
-            there = tokens["attention_mask"][..., None].to(states.dtype)
-            vectors = (states * there).sum(dim=1) / there.sum(dim=1)
+        vectors = pooled(states, tokens["attention_mask"], self.pooling)
         return functional.normalize(vectors, dim=1) if self.normalized else vectors
+
+
+def pooled(states: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
+    """One vector per text from those of its tokens: [batch, tokens, width] -> [batch, width].
+
+    mask: 1 where a token stands, [batch, tokens]; pooling: "mean" over these, or "first". The mean
+    of no tokens is zero.
+    """
+    if pooling == "first":
+        return states[:, 0]
+    there = mask[..., None].to(states.dtype)  # [batch, tokens, 1]
+    return (states * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)
 
 
 def language_model(spec: Hf, files: Files) -> LanguageModel:

@@ -111,20 +111,12 @@ def test_a_database_that_goes_down_half_way_holds_nothing(server, vectors):
 
     index = bequest.open_index("pgvector", url=server.get_uri(), table="half")
 
-    class Dying:
+    class Dying(np.ndarray):
         """Rows that end the server's own process for this connection on the way."""
 
-        shape, ndim = vectors.shape, 2
-
-        def __len__(self):
-            return len(vectors)
-
-        def __getitem__(self, rows):
-            return vectors[rows]
-
         def __iter__(self):
-            for number, row in enumerate(np.repeat(vectors, 1000, axis=0)):
-                if number == 20:
+            for number, row in enumerate(np.asarray(self)):
+                if number == 20_000:
                     with psycopg.connect(server.get_uri()) as other:
                         other.execute(
                             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -132,8 +124,10 @@ def test_a_database_that_goes_down_half_way_holds_nothing(server, vectors):
                         )
                 yield row
 
+    many = np.repeat(vectors, 1000, axis=0)
+    ids = [f"item {number}" for number in range(len(many))]
     with pytest.raises(StoreError, match="nothing of it is there"):
-        index.write([*IDS], Dying())
+        index.write(ids, many.view(Dying))
     with pytest.raises(RequestError, match="half"):
         index.read()
 

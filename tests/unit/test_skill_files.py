@@ -192,6 +192,16 @@ def test_models_that_are_not_alike_are_refused(folders, tmp_path):
         made(base, base, "graft", 0.1, Silent())
 
 
+@pytest.mark.parametrize("kinds", [(torch.float64,) * 2, (torch.float32, torch.float64)])
+def test_a_change_that_no_pack_can_hold_is_said(folders, tmp_path, kinds):
+    for name, kind, value in zip(("one", "other"), kinds, (0.0, 1.0), strict=True):
+        (tmp_path / name).mkdir()
+        tensors = {"model.norm.weight": torch.full((7,), value, dtype=kind)}
+        save_file(tensors, tmp_path / name / "model.safetensors")
+    with pytest.raises(RequestError, match=r"`model\.norm\.weight` differs and is F"):
+        made(tmp_path / "one", tmp_path / "other", "delta", 0.1, Silent())
+
+
 def test_a_pack_of_another_shape_is_refused(folders, tmp_path):
     base, _ = folders
     kept = whole(np.zeros((2, 2), np.float32))

@@ -19,7 +19,7 @@ from bequest.store.checkpoints import checkpoint, fingerprint, floats
 from bequest.transfer.weights import refuse_unlike
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -45,12 +45,19 @@ def made(base: Path, tuned: Path, method: str, budget: float, progress: Progress
     method: one of `METHODS`; budget: share of the change's size in float16, for the first two.
 
     Raises:
-        RequestError: the checkpoints are not alike, or nothing differs.
+        RequestError: the checkpoints are not alike, nothing differs, or a weight does of a type
+            that no pack changes.
     """
     before, after = checkpoint(base), checkpoint(tuned)
-    refuse_unlike(before.shapes(), after.shapes())
+    refuse_unlike(_shapes(before), _shapes(after))
+    differing = [name for name in _shapes(before) if not _same(name, before, after)]
+    for name in differing:
+        one, other = before.tensors[name], after.tensors[name]
+        if not (one.can_change and other.can_change):
+            what = f"`{name}` differs and is {one.entry.kind} in the base, {other.entry.kind} tuned"
+            raise RequestError(Problem(what, "packs change weights of F16, BF16 and F32"))
     own = fingerprint(before)
-    shapes = {name: before.shapes()[name] for name in _differing(before, after)}
+    shapes = {name: before.tensors[name].entry.shape for name in differing}
     if not shapes:
         raise RequestError(Problem(f"`{tuned}` has the same weights as `{base}`"))
     found = _Making(method, budget, shapes)
@@ -96,11 +103,13 @@ class _Making:
         return skill(self._kept, self._shapes, base, about)
 
 
-def _differing(before: Checkpoint, after: Checkpoint) -> Iterator[str]:
-    for name in before.shapes():
-        one, other = before.tensors[name], after.tensors[name]
-        if one.entry.kind != other.entry.kind or not np.array_equal(one.bytes(), other.bytes()):
-            yield name
+def _shapes(found: Checkpoint) -> dict[str, tuple[int, ...]]:
+    return {name: place.entry.shape for name, place in found.tensors.items() if place.is_weight}
+
+
+def _same(name: str, before: Checkpoint, after: Checkpoint) -> bool:
+    one, other = before.tensors[name], after.tensors[name]
+    return one.entry.kind == other.entry.kind and np.array_equal(one.bytes(), other.bytes())
 
 
 def _delta(before: Checkpoint, after: Checkpoint, name: str) -> Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 
 def version() -> str | None:
@@ -19,13 +20,10 @@ def version() -> str | None:
         return None
 
 
-def merge(
-    method: str, base: Path, models: Sequence[Path], out: Path, density: float | None = None
-) -> None:
-    """Merge Llama checkpoints in float32 with equal weights; imports are not part of the time."""
-    config = importlib.import_module("mergekit.config")
-    run = importlib.import_module("mergekit.merge")
-    options = importlib.import_module("mergekit.options")
+def settings(
+    method: str, base: Path, models: Sequence[Path], density: float | None = None
+) -> dict[str, Any]:
+    """What mergekit is told to merge Llama checkpoints in float32 with equal weights."""
     each: dict[str, Any] = {"weight": 1.0} | ({"density": density} if density else {})
     told: dict[str, Any] = {
         "merge_method": method,
@@ -34,5 +32,18 @@ def merge(
     }
     if method != "linear":
         told |= {"base_model": str(base), "parameters": {"normalize": method == "ties"}}
-    settings = config.MergeConfiguration.model_validate(told)
-    run.run_merge(settings, str(out), options.MergeOptions(copy_tokenizer=False, quiet=True))
+    return told
+
+
+def merge(told: dict[str, Any], out: Path) -> None:
+    """Merge as told in this process; imports are not part of the time."""
+    config = importlib.import_module("mergekit.config")
+    run = importlib.import_module("mergekit.merge")
+    options = importlib.import_module("mergekit.options")
+    read = config.MergeConfiguration.model_validate(told)
+    run.run_merge(read, str(out), options.MergeOptions(copy_tokenizer=False, quiet=True))
+
+
+def command() -> list[str]:
+    """Its own command line, without settings and output."""
+    return [str(Path(sys.executable).with_name("mergekit-yaml")), "--no-copy-tokenizer", "--quiet"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -29,11 +30,15 @@ from bequest.transfer.merge_files import arithmetic_rule, linear_rule, merged, t
 from bequest.transfer.skill_files import applied, removed, verified
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from bequest.store.checkpoints import Place
 
 PROMISE = (
     "elementwise packs at 0.8 times the speed of a file copy or more, 64 MB beyond imports at the "
-    "most, and elementwise merges 8 times as fast as mergekit's"
+    "most, and elementwise merges from a command's start to its end 8 times as fast as mergekit's"
 )
 LEAST_SPEED, MOST_MEMORY, LEAST_FASTER = 0.8, 64e6, 8.0
 WIDTH, INNER, LAYERS, WORDS = 512, 1408, 12, 16_000
@@ -160,8 +165,7 @@ def _merge(folder: Path, name: str, rounds: int) -> dict[str, Any]:
 
     def peers() -> Path:
         shutil.rmtree(folder / "peers", ignore_errors=True)
-        density = DENSITY if name == "ties" else None
-        _mergekit.merge(name, base, models, folder / "peers", density)
+        _mergekit.merge(_peers_settings(folder, name), folder / "peers")
         return folder / "peers"
 
     ways: dict[str, Callable[[], Path]] = {"copy": copied, "bequest": ours}
@@ -169,22 +173,73 @@ def _merge(folder: Path, name: str, rounds: int) -> dict[str, Any]:
         ways["mergekit"] = peers
     row = side_by_side(f"{name} of two models", ways, lambda one, other: True, rounds=rounds)
     if "mergekit" in ways:
-        apart = _apart(folder / "ours", folder / "peers")
-        row |= {"largest_difference": apart}
+        row["largest_difference"] = apart = _apart(folder, models, name)
         if apart > _CLOSE[name]:
             return {"what": row["what"], "void": f"mergekit differs by {apart:.2g}"}
         least = {way: row["cpu"][way]["min"] for way in ways}
-        row["times_faster"] = round(least["mergekit"] / least["bequest"], 2)
+        row["without_imports"] = round(least["mergekit"] / least["bequest"], 2)
+        row["times_faster"] = _times_faster(folder, name, rounds)
     return row
 
 
-def _apart(one: Path, other: Path) -> float:
-    found, beside = checkpoint(one), checkpoint(other)
-    return max(
-        float(np.abs(floats(place.bytes(), "F32") -
-                     floats(beside.tensors[name].bytes(), "F32")).max())
-        for name, place in found.tensors.items()
-    )  # fmt: skip
+def _peers_settings(folder: Path, name: str) -> dict[str, Any]:
+    models = [folder / "one", folder / "two"]
+    density = DENSITY if name == "ties" else None
+    return _mergekit.settings(name, folder / "base", models, density)
+
+
+def _apart(folder: Path, models: Sequence[Path], name: str) -> float:
+    """The largest difference between both merges.
+
+    Trimming keeps some of the entries whose magnitude is that of the smallest kept, each program
+    others: these are left out.
+    """
+    ours, peers = checkpoint(folder / "ours").tensors, checkpoint(folder / "peers").tensors
+    base, tuned = checkpoint(folder / "base").tensors, [checkpoint(path).tensors for path in models]
+    most = 0.0
+    for tensor in ours:
+        before = _floats(base[tensor])
+        apart = np.abs(_floats(ours[tensor]) - _floats(peers[tensor]))
+        for each in tuned if name == "ties" else ():
+            delta = np.abs(_floats(each[tensor]) - before)
+            apart[delta == np.sort(delta)[-int(DENSITY * delta.size)]] = 0
+        most = max(most, float(apart.max()))
+    return most
+
+
+def _floats(place: Place) -> NDArray[np.float32]:
+    return floats(place.bytes(), "F32")
+
+
+def _times_faster(folder: Path, name: str, rounds: int) -> float:
+    """CPU time of mergekit's process over ours, from start to end, the smallest of each."""
+    settings = folder / f"{name}.json"
+    settings.write_text(json.dumps(_peers_settings(folder, name)))
+    ours = [sys.executable, "-c", _MERGE, str(folder), name, str(DENSITY)]
+    peers = [*_mergekit.command(), str(settings), str(folder / "watched-peers")]
+    spent = [(_cpu_of(ours, folder), _cpu_of(peers, folder)) for _ in range(rounds)]
+    return round(min(other for _, other in spent) / min(own for own, _ in spent), 2)
+
+
+def _cpu_of(command: list[str], folder: Path) -> float:
+    """Seconds of CPU that a process takes; what such a process wrote before is taken away."""
+    for old in folder.glob("watched-*"):
+        shutil.rmtree(old)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - these very programs
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+_MERGE = """
+import sys
+from pathlib import Path
+from bequest.transfer import merge_files as files
+folder, name, density = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+rules = {"linear": files.linear_rule, "task_arithmetic": files.arithmetic_rule}
+rule = rules[name]([1.0, 1.0]) if name in rules else files.ties_rule([1.0, 1.0], density)
+files.merged(folder / "base", [folder / "one", folder / "two"], folder / "watched-ours", rule)
+"""
 
 
 _PROGRAM = """

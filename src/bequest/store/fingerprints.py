@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 
 def of_tensor(name: str, kind: str, shape: Sequence[int], parts: Iterable[Any]) -> str:
     """Of one tensor: its name, type (as safetensors calls it), shape, and bytes part by part."""
-    found = xxhash.xxh3_128(f"{name} {kind} {list(shape)};".encode())
+    found = begun(name, kind, shape)
     for part in parts:
         found.update(part)
     return found.hexdigest()
+
+
+def begun(name: str, kind: str, shape: Sequence[int]) -> xxhash.xxh3_128:
+    """`of_tensor` for who reads the bytes anyway: update it with them, and take its hexdigest."""
+    return xxhash.xxh3_128(f"{name} {kind} {list(shape)};".encode())
 
 
 def of_model(tensors: Mapping[str, str]) -> str:

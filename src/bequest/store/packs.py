@@ -117,7 +117,8 @@ def _mapped(path: Path, start: int, entry: Entry) -> NDArray[Any]:
     dtype = _KINDS[entry.kind]
     if entry.begin == entry.end:
         return np.empty(entry.shape, dtype)
-    return np.memmap(path, dtype, "r", start + entry.begin, entry.shape)
+    # A plain array of the mapped memory: a memmap's own slices are slow to make.
+    return np.memmap(path, dtype, "r", start + entry.begin, entry.shape).view(np.ndarray)
 
 
 def _bytes(array: NDArray[Any]) -> memoryview:

@@ -5,14 +5,13 @@ Memory beyond the blocks is fixed: for TIES the smallest magnitude kept is found
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bequest.core.errors import Problem, RequestError
 from bequest.ops.deltas import Trim, cut, kept_entries, linear, task_arithmetic, ties
-from bequest.store.checkpoints import checkpoint, copy_rest, floats, new_folder, rounded, write_all
+from bequest.store.checkpoints import checkpoint, copy_rest, floats, new_folder, rounded, streamed
 from bequest.transfer.weights import refuse_unlike
 
 if TYPE_CHECKING:
@@ -83,16 +82,15 @@ def merged(base: Path, models: Sequence[Path], out: Path, rule: Rule) -> None:
             raise RequestError(Problem(what, "weights of 16 or 32 bits can be merged"))
     with new_folder(out) as folder:
         for file, start in found.heads.items():
-            with (folder / file.name).open("wb", buffering=0) as to, file.open("rb") as source:
-                write_all(to, source.read(start))
+            with streamed(folder / file.name) as write, file.open("rb") as source:
+                write(source.read(start))
                 own = {name: each for name, each in found.tensors.items() if each.file == file}
                 for name, place in own.items():
                     if not place.can_change:
-                        write_all(to, place.bytes())
+                        write(place.bytes())
                         continue
                     for block in rule(place, [other.tensors[name] for other in others]):
-                        write_all(to, rounded(block, place.entry.kind))
-                os.fsync(to.fileno())
+                        write(rounded(block, place.entry.kind))
         copy_rest(found, folder)
 
 

@@ -7,7 +7,6 @@ rounded.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +24,10 @@ from bequest.store.checkpoints import (
     is_there,
     new_folder,
     rounded,
-    write_all,
+    streamed,
 )
 from bequest.store.files import read_json, write_json
-from bequest.store.fingerprints import of_model, of_tensor
+from bequest.store.fingerprints import begun, of_model
 from bequest.store.packs import read_pack
 from bequest.transfer.weights import DAMAGE, opened_parts, refuse_other_base
 
@@ -186,19 +185,18 @@ def _written(
     told = _telling(progress, "weights", found.size)
     for file, start in found.heads.items():
         own = {name: place for name, place in found.tensors.items() if place.file == file}
-        with (folder / file.name).open("wb", buffering=0) as out, file.open("rb") as source:
-            write_all(out, source.read(start))
+        with streamed(folder / file.name) as write, file.open("rb") as source:
+            write(source.read(start))
             for name, place in own.items():
                 changes = [parts[name] for parts in opened if name in parts]
-                _tensor(out, name, place, changes, before, after)
+                _tensor(write, name, place, changes, before, after)
                 told(place.entry.end - place.entry.begin)
-            os.fsync(out.fileno())
     progress.end()
     return of_model(before), of_model(after)
 
 
 def _tensor(
-    out: Any,
+    write: Callable[[Any], None],
     name: str,
     place: Place,
     changes: Sequence[Change],
@@ -206,41 +204,40 @@ def _tensor(
     after: dict[str, str],
 ) -> None:
     """Write one tensor, and note its fingerprints if it is of a floating type."""
-    kind, shape, data = place.entry.kind, place.entry.shape, place.bytes()
-    if not changes:
-
-        def copied() -> Iterator[Any]:
-            for part in chunks(data):
-                write_all(out, part)
-                yield part
-
-        found = of_tensor(name, kind, shape, copied())
-        if place.is_weight:
-            before[name] = after[name] = found
-        return
-
-    def changed() -> Iterator[Any]:
-        for part in _blocks(data, kind, changes):
-            write_all(out, part)
-            yield part
-
-    after[name] = of_tensor(name, kind, shape, changed())
-    before[name] = of_tensor(name, kind, shape, chunks(data))
+    about = name, place.entry.kind, place.entry.shape
+    was, now = begun(*about), begun(*about)
+    blocks = (
+        _blocks(place, changes) if changes else ((part, part) for part in chunks(place.bytes()))
+    )
+    for old, new in blocks:
+        write(new)
+        was.update(old.data)
+        if changes:
+            now.update(new.data)
+    if place.is_weight:
+        before[name] = was.hexdigest()
+        after[name] = (now if changes else was).hexdigest()
 
 
 def _blocks(
-    data: NDArray[np.uint8], kind: str, changes: Sequence[Change]
-) -> Iterator[NDArray[np.uint8]]:
+    place: Place, changes: Sequence[Change]
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Bytes as they were, and with the changes, piece by piece."""
+    data, kind = place.bytes(), place.entry.kind
+    if not changes:
+        yield from ((part, part) for part in chunks(data))
+        return
     step = max(change.step for change in changes)
     size = len(data) // changes[0].size
     for start in range(0, changes[0].size, step):
-        block = floats(data[start * size : (start + step) * size], kind)
+        old = data[start * size : (start + step) * size]
+        block = floats(old, kind)
         for change in changes:
             try:
                 change.add(start, block)
             except DAMAGE as error:
                 raise RequestError(Problem(f"the pack is damaged: {error}")) from error
-        yield rounded(block, kind).view(np.uint8)
+        yield old, rounded(block, kind).view(np.uint8)
 
 
 def _tried(change: Change) -> None:

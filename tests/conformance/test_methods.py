@@ -196,8 +196,8 @@ def test_progress_is_told_of_every_step():
             self.works.append((work, steps))
 
         def advance(self, step, steps, values):
-            self.last = (step, steps)
-            assert values
+            if values:  # of a fit
+                self.last = (step, steps)
 
     told = Told()
     bequest.run(case("kd"), out="run", progress=told)

@@ -196,8 +196,11 @@ def generator_of(said, **settings):
     def answered(name, asked, models, make):
         return kept.setdefault(asked, make()) if asked not in kept else kept[asked]
 
+    def told(part, parts):
+        assert 0 < part <= parts
+
     settings = Trlm(samples=len(said), **settings)
-    return Generator(SimpleNamespace(answered=answered), Inventor(said), settings)
+    return Generator(SimpleNamespace(answered=answered, told=told), Inventor(said), settings)
 
 
 def chosen(said, judge, **settings):
@@ -208,7 +211,7 @@ def test_answers_are_drawn_once_for_all_and_cut_where_they_end():
     generator = generator_of([" one\nmore", "two ", ""])
     assert Choosing(generator, None).complete(["a", "b"]) == ["one", "one"]
     assert Pool(generator).propose(["a", "b"]) == [["one", "two", ""]] * 2
-    assert generator.model.asked == 1
+    assert generator.model.asked == 2  # once a question
 
 
 def test_an_empty_answer_comes_last_and_a_copy_where_that_is_asked_for():

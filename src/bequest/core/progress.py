@@ -19,6 +19,10 @@ class Progress(Protocol):
         """The current fit has taken `step` of its `steps`; `values` are its loss terms."""
         ...
 
+    def doing(self, what: str) -> None:
+        """What the work is at, which may take a while; nothing: it goes on as before."""
+        ...
+
     def end(self) -> None:
         """The work begun last is done."""
         ...
@@ -35,6 +39,9 @@ class Silent:
         """Nothing."""
 
     def advance(self, step: int, steps: int, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def doing(self, what: str) -> None:
         """Nothing."""
 
     def end(self) -> None:

@@ -163,6 +163,9 @@ class _Teller:
     def advance(self, step: int, steps: int, values: Mapping[str, float]) -> None:
         """Nothing: several at a time would only hide each other."""
 
+    def doing(self, what: str) -> None:
+        """Nothing, for the same reason."""
+
     def end(self) -> None:
         """A line with the time it took."""
         self.note(f"{self._work}: done in {time.monotonic() - self._began:.1f} s")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bequest.build.heads import NotLearned
 from bequest.core.errors import RunError
 from bequest.core.live import Auditing
+from bequest.core.progress import Silent
 from bequest.runner.models import parameter_cost
 from bequest.runner.transcripts import packed
 from bequest.transfer.randomness import seeded
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from bequest.core.live import Model, Task
     from bequest.core.outcomes import Outcomes
+    from bequest.core.progress import Progress
     from bequest.core.stage import Stage
     from bequest.store.journal import Journal
     from bequest.transfer.bench import Bench
@@ -24,10 +26,15 @@ if TYPE_CHECKING:
     MakeBench = Callable[[Model, Task, Journal], Bench]
 
 SCORE_BATCH = 512
+_SILENT = Silent()
 
 
 def score_stage(
-    stage: Stage, tasks: Mapping[str, Task], journal: Journal, make_bench: MakeBench
+    stage: Stage,
+    tasks: Mapping[str, Task],
+    journal: Journal,
+    make_bench: MakeBench,
+    progress: Progress = _SILENT,
 ) -> dict[str, Any]:
     """The cells of a stage, why others are absent, and the size of its model.
 
@@ -44,7 +51,8 @@ def score_stage(
                 asked[name] = _for_task(stage.model, name)
             except NotLearned as reason:
                 absent[name] = str(reason)
-    cells = _scored(stage, asked, tasks, journal, make_bench)
+    cells = _scored(stage, asked, tasks, journal, make_bench, progress)
+    progress.doing("")
     return {"cells": cells, "absent": absent, "costs": parameter_cost(stage.model)}
 
 
@@ -59,6 +67,7 @@ def _scored(
     tasks: Mapping[str, Task],
     journal: Journal,
     make_bench: MakeBench,
+    progress: Progress,
 ) -> dict[str, Any]:
     """What is recorded of each task: one entry for the stage, as answers are cheap to ask again.
 
@@ -71,6 +80,7 @@ def _scored(
 
     def recorded(name: str, model: Model) -> Outcomes:
         task = tasks[name]
+        progress.doing(f"scoring {stage.name} on {name}")
         if not isinstance(task, Auditing):
             return task.record(model, SCORE_BATCH)
         return _audited(model, task, journal.within(entry, name), make_bench)

@@ -118,7 +118,7 @@ class Work:
         self._roster.deliver(step, filled)
 
     def _scored(self, stage: Stage, journal: Journal) -> dict[str, Any]:
-        return score_stage(stage, self._asked, journal, self._bench_of_audit)
+        return score_stage(stage, self._asked, journal, self._bench_of_audit, self._progress)
 
     def _bench_of_audit(self, model: Model, task: Task, journal: Journal) -> Bench:
         def fresh(role: str) -> Model:
@@ -175,7 +175,8 @@ class Work:
 
     def _advance(self, step: int, steps: int, values: Mapping[str, float]) -> None:
         self._progress.advance(step, steps, values)
-        self._log.write("fit", step=step, steps=steps, **values)
+        if values:
+            self._log.write("fit", step=step, steps=steps, **values)
 
     def _notice(self, step: str, at: int, found: Mapping[str, Any]) -> None:
         self._log.write("health", step=step, seed=self._seed, at=at, **found)

@@ -271,6 +271,10 @@ class Bench:
             entry.commit(found)
         return found
 
+    def told(self, part: int, parts: int) -> None:
+        """Show that `part` of `parts` is done, of what takes a while and is no fit."""
+        self._progress(part, parts, {})
+
     def recall(
         self, model: Model, rows: Rows, ask: str = "logits", *, shared: bool = False
     ) -> cache.Recalled:
@@ -302,8 +306,9 @@ class Bench:
     ) -> Iterator[torch.Tensor | Ragged]:
         model.module.eval()
         with torch.inference_mode():
-            for part in parts:
+            for number, part in enumerate(parts, 1):
                 yield getattr(model, ask)(rows.batch(part).inputs)
+                self.told(number, len(parts))
 
     def _looked(self, step: int, found: Mapping[str, Any]) -> None:
         # Right after the loss, so that this is the mode in which it asked the frozen models.

@@ -52,7 +52,6 @@ class Bt2(UpgradeMethod):
         ),
         "new": NEW,
     }
-    status: ClassVar[str] = "unconfirmed"
     source: ClassVar[str] = "Zhou et al. 2023, BT², ICCV, arXiv 2211.03989; released code"
 
     match_new: float = Field(1.0, ge=0, description="Weight of the match with `independent`.")

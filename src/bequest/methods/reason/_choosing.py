@@ -34,17 +34,22 @@ class Generator:
 
     def pools(self, questions: Sequence[str], longest: int) -> list[list[str]]:
         """`samples` answers to each question, of at most `longest` tokens, in the order drawn."""
-        settings = self.settings
-        prompts = [self.prompt(each) for each in questions for _ in range(settings.samples)]
         asked = json.dumps([list(questions), longest])
 
-        def drawn() -> list[str]:
-            said = self.model.complete(prompts, longest, settings.temperature)
-            return [self._ended(text) for text in said]
+        def drawn() -> list[list[str]]:
+            found = []
+            for number, question in enumerate(questions, 1):
+                found.append(self._drawn(question, longest))
+                self.bench.told(number, len(questions))
+            return found
 
-        found = self.bench.answered("candidates", asked, self.model, drawn)
-        size = settings.samples
-        return [found[start : start + size] for start in range(0, len(found), size)]
+        return self.bench.answered("candidates", asked, self.model, drawn)
+
+    def _drawn(self, question: str, longest: int) -> list[str]:
+        settings = self.settings
+        prompts = [self.prompt(question)] * settings.samples
+        said = self.model.complete(prompts, longest, settings.temperature)
+        return [self._ended(text) for text in said]
 
     def prompt(self, question: str) -> str:
         """How it is asked."""

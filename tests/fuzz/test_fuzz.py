@@ -1,4 +1,4 @@
-"""Two thousand hostile inputs, and proofs that the guard sees what it is for."""
+"""Five hundred hostile inputs, and proofs that the guard sees what it is for."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MOST_PEAK = 512 << 20  # bytes beyond the process before; what is stated in SECU
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_hostile_inputs_are_read_or_refused_and_do_nothing_else():
-    words = [sys.executable, str(HERE), "--inputs", "2000", "--seed", "7"]
+    words = [sys.executable, str(HERE), "--inputs", "500", "--seed", "7"]
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, capture_output=True, text=True, env=one_thread)
     assert done.stdout, done.stderr
     *rows, told = map(json.loads, done.stdout.splitlines())
     failures = [(row["kind"], each) for row in rows for each in row["failures"]]
     assert not failures
-    assert told["inputs"] >= 1990
+    assert told["inputs"] >= 490
     assert told["peak"] < MOST_PEAK
 
 

@@ -6,7 +6,7 @@ The format is that of wndb(5WN): a line a sense, the gloss behind `|`, examples 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from bequest.core.errors import Problem, RequestError
 
@@ -17,6 +17,22 @@ if TYPE_CHECKING:
 FILES = frozenset({"data.noun", "data.verb", "data.adj", "data.adv"})
 _QUOTED = re.compile(r'"([^"]+)"')
 _PARENTS = ("@", "@i")  # a kind of, an instance of
+
+
+class Firsts:
+    """First words of senses by their place: how many bytes of the file come before.
+
+    So that the first senses of a file can be had without reading all of it.
+    """
+
+    def __init__(self, lines: BinaryIO) -> None:
+        self._lines = lines
+
+    def of(self, place: str) -> str:
+        """Of the sense there; nothing where none begins."""
+        self._lines.seek(int(place))
+        parts = self._lines.readline().decode(errors="replace").split(maxsplit=5)
+        return _plain(parts[4]) if len(parts) > 5 and parts[0] == place else ""
 
 
 def senses(place: Path) -> Iterator[dict[str, str]]:
@@ -32,23 +48,23 @@ def senses(place: Path) -> Iterator[dict[str, str]]:
         RequestError: it is not such a file.
     """
     try:
-        lines = place.read_text(encoding="utf-8").splitlines()
-        entries = [line for line in lines if not line.startswith(" ")]
         fields = _fields(place.parent / "lexnames")
-        words = {line[:8]: _words(line.split())[0] for line in entries}
-        for number, line in enumerate(entries, 1):
-            half = "odd" if number % 2 else "even"
-            yield {**_sense(line, words, fields), "half": half}
+        with place.open("rb") as lines, place.open("rb") as again:
+            known, entries = Firsts(again), (line for line in lines if line[:1] != b" ")
+            for number, line in enumerate(entries, 1):
+                half = "odd" if number % 2 else "even"
+                yield {**_sense(line.decode(), known, fields), "half": half}
     except OSError as error:
         raise RequestError(Problem(f"`{place}` can't be read: {error.strerror}")) from error
     except (ValueError, IndexError) as error:
         raise RequestError(Problem(f"`{place}` is not a data file of WordNet")) from error
 
 
-def _sense(line: str, known: dict[str, str], fields: dict[str, str]) -> dict[str, str]:
+def _sense(line: str, known: Firsts, fields: dict[str, str]) -> dict[str, str]:
     facts, _, told = line.partition("|")
     parts = facts.split()
-    words = _words(parts)
+    count = int(parts[3], 16)  # of words, each followed by a number
+    words = [_plain(word) for word in parts[4 : 4 + 2 * count : 2]]
     gloss = _QUOTED.split(told, maxsplit=1)[0].strip().rstrip(";:, ")
     examples = _QUOTED.findall(told)
     return {
@@ -57,16 +73,13 @@ def _sense(line: str, known: dict[str, str], fields: dict[str, str]) -> dict[str
         "gloss": gloss,
         "short": gloss.partition(";")[0].strip(),
         "example": examples[0].strip() if examples else "",
-        "kind": next((known.get(parent, "") for parent in _parents(parts)), ""),
+        "kind": next((known.of(parent) for parent in _parents(parts)), ""),
         "field": fields.get(parts[1], ""),
     }
 
 
-def _words(parts: list[str]) -> list[str]:
-    count = int(parts[3], 16)  # of words, each followed by a number
-    return [
-        re.sub(r"\(\w+\)$", "", word).replace("_", " ") for word in parts[4 : 4 + 2 * count : 2]
-    ]
+def _plain(word: str) -> str:
+    return re.sub(r"\(\w+\)$", "", word).replace("_", " ")
 
 
 def _parents(parts: list[str]) -> Iterator[str]:

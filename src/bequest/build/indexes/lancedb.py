@@ -47,7 +47,7 @@ class Lancedb(IndexSpec):
         if not Path(place).is_dir():
             raise RequestError(Problem(f"there is no database `{self.path}`", field=("path",)))
         database = self._opened()
-        names = _tables(database)
+        names = self._tables(database)
         if self.table not in names:
             fix, meant = f"it has {', '.join(names) or 'none'}", did_you_mean(self.table, names)
             raise RequestError(Problem(f"there is no table `{self.table}`", fix, ("table",), meant))
@@ -71,7 +71,7 @@ class Lancedb(IndexSpec):
 
         refuse_unfit(ids, vectors)
         database = self._opened()
-        if self.table in _tables(database):
+        if self.table in self._tables(database):
             what = f"there is a table `{self.table}` already"
             raise RequestError(
                 Problem(what, "choose another name, or drop it yourself", ("table",))
@@ -84,7 +84,7 @@ class Lancedb(IndexSpec):
             if isinstance(error, ValueError) and "already exists" in str(error):
                 # Somebody made it meanwhile: it is theirs.
                 raise RequestError(Problem(str(error), field=("table",))) from error
-            if self.table in _tables(database):
+            if self.table in self._tables(database):
                 database.drop_table(self.table)
             if not isinstance(error, Exception):  # interrupted
                 raise
@@ -101,12 +101,17 @@ class Lancedb(IndexSpec):
             what = f"`{self.path}` can't be opened: {error}"
             raise RequestError(Problem(what, field=("path",))) from error
 
+    def _tables(self, database: Any) -> list[str]:
+        """Names of tables; what a process left that was killed while it wrote one is none."""
+        from pathlib import Path
 
-def _tables(database: Any) -> list[str]:
-    found: list[str] = []
-    page = None
-    while True:
-        listed = database.list_tables(page_token=page)
-        found += listed.tables
-        if not (page := listed.page_token):
-            return found
+        from bequest.build.paths import located
+
+        found: list[str] = []
+        page = None
+        while True:
+            listed = database.list_tables(page_token=page)
+            found += listed.tables
+            if not (page := listed.page_token):
+                place = Path(located(self.path))
+                return [name for name in found if (place / f"{name}.lance/_versions").is_dir()]

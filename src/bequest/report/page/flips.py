@@ -31,6 +31,8 @@ def flips(exhibits: Mapping[str, Any], matrix: Matrix) -> Html:
     """
     if not exhibits:
         return tag("p", "This run holds no exhibits.", class_="soft")
+    if not exhibits["flips"] and not exhibits["mistakes"]:
+        return tag("p", "No task here is answered by one of several labels.", class_="soft")
     samples = exhibits["samples"]
     compared = [one for one in exhibits["flips"] if _shown(one)]
     others = [one for one in exhibits["flips"] if _count(one) and not _shown(one)]

@@ -14,7 +14,7 @@ import kills
 import pytest
 from dying import ENVIRONMENT, command, contents, start
 
-MOMENTS = 20
+MOMENTS = 10
 
 
 def kill_after(seconds, *words):

@@ -59,6 +59,7 @@ def test_the_table_of_methods_is_up_to_date():
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_every_bequest_command_runs_in_order(workdir):
     for command in commands():
         program, *arguments = shlex.split(command)

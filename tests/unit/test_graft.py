@@ -70,7 +70,7 @@ def test_no_directions_leave_a_matrix_alone(base):
 
 
 def test_unloading_restores_the_base_and_packs_keep_apart(base):
-    one, other = (compressed(Graftllm(), base, network(seed, base)) for seed in (1, 2))
+    one, other = (compressed(Graftllm(budget=2), base, network(seed, base)) for seed in (1, 2))
     before = weights(base)
     with grafted(base.module, other):
         alone = base.logits(INPUTS)
@@ -83,7 +83,7 @@ def test_unloading_restores_the_base_and_packs_keep_apart(base):
 
 
 def test_a_pack_of_another_base_is_refused(base):
-    pack = compressed(Graftllm(), base, network(1, base))
+    pack = compressed(Graftllm(budget=2), base, network(1, base))
     other = network(7)
     before = weights(other)
     with pytest.raises(RequestError, match="belongs to the base"):
@@ -104,7 +104,7 @@ def test_pruning_keeps_so_many_entries_exactly(base):
     assert np.abs(delta.reshape(-1)[~kept]).max() <= np.abs(found[kept]).min()
 
 
-@pytest.mark.parametrize("method", [Graftllm(), Magnitude(budget=0.2)])
+@pytest.mark.parametrize("method", [Graftllm(budget=2), Magnitude(budget=0.2)])
 def test_the_reported_size_is_the_files(base, tmp_path, method):
     donor = network(1, base)
     pack = (compressed(method, base, donor) if isinstance(method, Graftllm)
@@ -115,6 +115,27 @@ def test_the_reported_size_is_the_files(base, tmp_path, method):
     assert size_of(read_pack(tmp_path / "pack.safetensors")) == size
     numbers = sum(weight.numel() for weight in donor.module.parameters())
     assert share_of(pack) == size / (2 * numbers)
+
+
+def test_a_budget_that_names_alone_exceed_is_refused(base):
+    with pytest.raises(RequestError, match=r"takes more than .* give a larger `budget`"):
+        compressed(Graftllm(budget=0.01), base, network(1, base))
+
+
+def test_embeddings_are_pruned_tied_or_not_and_so_are_convolutions():
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    for tied in (True, False):
+        net = LlamaForCausalLM(LlamaConfig(
+            vocab_size=24, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+            num_attention_heads=2, tie_word_embeddings=tied,
+        ))  # fmt: skip
+        parts = parts_of(net)
+        pruned = {name for name, _ in net.named_parameters() if parts.get(name) == "prune"}
+        assert pruned == {"model.embed_tokens.weight"} | (set() if tied else {"lm_head.weight"})
+    conv = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.Flatten(), torch.nn.Linear(8, 8),
+                               torch.nn.Linear(8, 2))  # fmt: skip
+    assert parts_of(conv) == {"0.weight": "prune", "2.weight": "mlp", "3.weight": "prune"}
 
 
 @pytest.mark.parametrize("budget", [0.05, 0.1, 0.3])

@@ -33,13 +33,11 @@ def parts_of(module: torch.nn.Module) -> dict[str, Part]:
     Embeddings, convolutions and the last linear layer are pruned, and the first linear layer where
     there is neither; linear layers between are projections of attention or of an MLP.
     """
-    linear = linear_layers(module)
-    inputs = (torch.nn.Embedding, torch.nn.Conv1d, torch.nn.Conv2d)
-    has_inputs = any(isinstance(each, inputs) for each in module.modules())
-    ends = set(list(linear)[-1:] if _head(module) is None else ())
-    ends |= set() if has_inputs else set(list(linear)[:1])
-    head = _head(module)
-    found: dict[str, Part] = {}
+    linear, head = linear_layers(module), _head(module)
+    inputs = _layers_of(module, (torch.nn.Embedding, torch.nn.Conv1d, torch.nn.Conv2d))
+    ends = set(list(linear)[-1:] if head is None else ())
+    ends |= set() if inputs else set(list(linear)[:1])
+    found: dict[str, Part] = {f"{name}.weight": "prune" for name in inputs}
     for name, layer in linear.items():
         own = layer.base_layer if hasattr(layer, "base_layer") else layer
         is_end = name in ends or (head is not None and own.weight is head.weight)
@@ -65,15 +63,19 @@ def _named(name: str, shape: tuple[int, ...]) -> Part:
 
 def linear_layers(module: torch.nn.Module) -> dict[str, Any]:
     """Linear layers by path, in order; with adapters, the layer around."""
+    return _layers_of(module, (torch.nn.Linear,))
+
+
+def _layers_of(module: torch.nn.Module, kinds: tuple[type, ...]) -> dict[str, Any]:
     found, around = {}, ""
     for path, each in module.named_modules():
         if around and path.startswith(around):
             continue  # the inner layer, and the adapters' own
         if hasattr(each, "base_layer"):
             around = f"{path}."
-            if isinstance(each.base_layer, torch.nn.Linear):
+            if isinstance(each.base_layer, kinds):
                 found[path] = each
-        elif isinstance(each, torch.nn.Linear):
+        elif isinstance(each, kinds):
             found[path] = each
     return found
 
@@ -107,12 +109,18 @@ def within(
 
     What is kept whole and the file's header are paid first; every matrix gets its part of the rest
     by its size, and at least one entry or direction.
+
+    Raises:
+        ValueError: what is kept whole takes more.
     """
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     left = 2 * share * sum(sizes.values()) - _OF_A_FILE
     left -= sum(_OF_A_NAME + 2 * len(name) for name in shapes)
     matrices = {name: size for name, size in sizes.items() if parts.get(name, "whole") != "whole"}
     left -= sum(4 * size for name, size in sizes.items() if name not in matrices)
+    if left <= 0:
+        least = share - left / (2 * sum(sizes.values()))
+        raise ValueError(f"a pack of these weights takes more than {least:.3g} of their size")
     pruned = {name: size for name, size in matrices.items() if parts[name] == "prune"}
     groups: dict[str, Callable[[Sequence[float]], list[Group]]] = {}
     each = max(left, 0) / max(sum(matrices.values()), 1)

@@ -95,6 +95,17 @@ def test_a_place_that_is_not_there_is_said(index):
         index("nothing").read()
 
 
+def test_a_table_that_a_killed_process_began_is_none(tmp_path, vectors):
+    pytest.importorskip("lancedb")
+    (tmp_path / "vectors.lance" / "data").mkdir(parents=True)
+    (tmp_path / "vectors.lance" / "data" / ".tmp12").write_bytes(b"begun")
+    index = bequest.open_index("lancedb", path=str(tmp_path), table="vectors")
+    with pytest.raises(RequestError, match="there is no table `vectors`"):
+        index.read()
+    index.write(IDS, vectors)
+    assert sorted(index.read()[0]) == sorted(IDS)
+
+
 @pytest.mark.long
 def test_a_database_that_is_down_is_said_before_anything(vectors):
     pytest.importorskip("psycopg")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import numpy as np
 import pytest
@@ -209,10 +208,9 @@ def test_a_damaged_table_is_a_problem_and_one_of_others_stays(tmp_path, monkeypa
     lancedb = pytest.importorskip("lancedb")
     place = bequest.open_index("lancedb", path=str(tmp_path), table="t")
     place.write(["a"], np.ones((1, 3), np.float32))
-    module = sys.modules[type(place).__module__]
-    tables = module._tables
-    answers = iter([[]])  # somebody makes the table after it was looked for
-    monkeypatch.setattr(module, "_tables", lambda one: next(answers, tables(one)))
+    kind, answers = type(place), iter([[]])  # somebody makes the table after it was looked for
+    tables = kind._tables
+    monkeypatch.setattr(kind, "_tables", lambda self, one: next(answers, tables(self, one)))
     with pytest.raises(RequestError, match="already exists"):
         place.write(["b"], np.ones((1, 3), np.float32))
     assert lancedb.connect(str(tmp_path)).open_table("t").count_rows() == 1

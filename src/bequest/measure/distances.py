@@ -57,7 +57,7 @@ def forget_quality_of(before: Columns, after: Columns, weights: NDArray[Any]) ->
 
     Small p says that they differ, not in which direction: read it beside answer_probability.
     """
-    mine, gold = _ratio(after), _ratio(before)
+    mine, gold = (truth_ratios(one["reworded_loss"], one["wrong_loss"]) for one in (after, before))
     if mine.ndim == 1:
         return _p_values(mine, gold, weights)
     wide = np.broadcast_to(gold.reshape(len(mine), -1), mine.shape)
@@ -73,9 +73,12 @@ def log_forget_quality_of(before: Columns, after: Columns, weights: NDArray[Any]
     return np.asarray(np.log10(np.maximum(forget_quality_of(before, after, weights), _LEAST)))
 
 
-def _ratio(columns: Columns) -> NDArray[Any]:
-    right, wrong = columns["reworded_loss"], columns["wrong_loss"]
-    return np.asarray(np.exp(-wrong) / (np.exp(-right) + _TINY))
+def truth_ratios(right: ArrayLike, wrong: ArrayLike) -> NDArray[Any]:
+    """How likely wrong answers are by how likely right ones are: exp(−wrong) / exp(−right).
+
+    right, wrong: loss per token, of wrong answers its mean over them, in nats.
+    """
+    return np.asarray(np.exp(-np.asarray(wrong)) / (np.exp(-np.asarray(right)) + _TINY))
 
 
 def _p_values(mine: NDArray[Any], gold: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from bequest.lazy import numpy as np
-from bequest.measure.distances import forget_quality_of, log_forget_quality_of
+from bequest.measure.distances import forget_quality_of, log_forget_quality_of, truth_ratios
 from bequest.measure.metric import Columns, Metric, defined, mean_metric, metric
 from bequest.ops.ranking import area_under_curve
 
@@ -164,14 +164,6 @@ def _contrast(
     text, formula = defined(about)
     return Metric(name, unit, better, text, source, "contrast", needs, bounds, about,
                   formula=formula)  # fmt: skip
-
-
-def truth_ratios(right: ArrayLike, wrong: ArrayLike) -> NDArray[Any]:
-    """How likely wrong answers are by how likely right ones are: exp(−wrong) / exp(−right).
-
-    right, wrong: loss per token, of wrong answers its mean over them, in nats.
-    """
-    return np.asarray(np.exp(-np.asarray(wrong)) / (np.exp(-np.asarray(right)) + _TINY))
 
 
 def harmonic_mean(values: ArrayLike) -> NDArray[Any]:

@@ -30,6 +30,8 @@ class Firsts:
 
     def of(self, place: str) -> str:
         """Of the sense there; nothing where none begins."""
+        if len(place) != 8 or not place.isdecimal():
+            return ""
         self._lines.seek(int(place))
         parts = self._lines.readline().decode(errors="replace").split(maxsplit=5)
         return _plain(parts[4]) if len(parts) > 5 and parts[0] == place else ""

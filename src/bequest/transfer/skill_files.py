@@ -206,10 +206,7 @@ def _tensor(
     """Write one tensor, and note its fingerprints if it is of a floating type."""
     about = name, place.entry.kind, place.entry.shape
     was, now = begun(*about), begun(*about)
-    blocks = (
-        _blocks(place, changes) if changes else ((part, part) for part in chunks(place.bytes()))
-    )
-    for old, new in blocks:
+    for old, new in _blocks(place, changes):
         write(new)
         was.update(old.data)
         if changes:

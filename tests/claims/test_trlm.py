@@ -124,7 +124,9 @@ def _exact(seed):
 
     def share(judge):
         method = Trlm(samples=SIZE, template="{question}")
-        bench = SimpleNamespace(answered=lambda name, asked, models, make: make())
+        bench = SimpleNamespace(
+            answered=lambda name, asked, models, make: make(), told=lambda part, parts: None
+        )
         asked = questions * ASKED
         said = Choosing(Generator(bench, Table(near, rng), method), judge).complete(asked)
         return 100 * float(np.mean([a in own[q] for q, a in zip(asked, said, strict=True)]))

@@ -98,16 +98,18 @@ def _missed(method: str) -> set[str]:
 
 def evidence(method: str, per_seed: Mapping[int, Values], claim: Any) -> dict[str, Any]:
     """What is written about a claim, a module; the same values give the same bytes."""
-    judged = [demand.judged(list(per_seed.values())) for demand in claim.DEMANDS]
+    # As they are written, so that anybody can judge them again.
+    values = {
+        str(seed): {name: _rounded(value) for name, value in found.items()}
+        for seed, found in per_seed.items()
+    }
+    judged = [demand.judged(list(values.values())) for demand in claim.DEMANDS]
     return {
         "method": method,
         "source": digest(method),
         "torch": str(torch.__version__),
         "unit": getattr(claim, "UNIT", "percentage points"),
-        "values": {
-            str(seed): {name: _rounded(value) for name, value in values.items()}
-            for seed, values in per_seed.items()
-        },
+        "values": values,
         "demands": judged,
         "held": all(demand["held"] for demand in judged),
     }

@@ -70,7 +70,7 @@ def test_no_directions_leave_a_matrix_alone(base):
 
 
 def test_unloading_restores_the_base_and_packs_keep_apart(base):
-    one, other = (compressed(Graftllm(budget=2), base, network(seed, base)) for seed in (1, 2))
+    one, other = (compressed(Graftllm(), base, network(seed, base)) for seed in (1, 2))
     before = weights(base)
     with grafted(base.module, other):
         alone = base.logits(INPUTS)
@@ -83,7 +83,7 @@ def test_unloading_restores_the_base_and_packs_keep_apart(base):
 
 
 def test_a_pack_of_another_base_is_refused(base):
-    pack = compressed(Graftllm(budget=2), base, network(1, base))
+    pack = compressed(Graftllm(), base, network(1, base))
     other = network(7)
     before = weights(other)
     with pytest.raises(RequestError, match="belongs to the base"):
@@ -104,7 +104,7 @@ def test_pruning_keeps_so_many_entries_exactly(base):
     assert np.abs(delta.reshape(-1)[~kept]).max() <= np.abs(found[kept]).min()
 
 
-@pytest.mark.parametrize("method", [Graftllm(budget=2), Magnitude(budget=0.2)])
+@pytest.mark.parametrize("method", [Graftllm(), Magnitude(budget=0.2)])
 def test_the_reported_size_is_the_files(base, tmp_path, method):
     donor = network(1, base)
     pack = (compressed(method, base, donor) if isinstance(method, Graftllm)

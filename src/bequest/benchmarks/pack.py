@@ -23,6 +23,7 @@ from bequest.benchmarks import _mergekit
 from bequest.benchmarks._side_by_side import Unit, machine, side_by_side
 from bequest.core.progress import Silent
 from bequest.methods.graft._making import made
+from bequest.ops.deltas import cut, kept_entries
 from bequest.store.checkpoints import checkpoint, floats
 from bequest.store.packs import write_pack
 from bequest.store.tensor_header import laid_out
@@ -30,7 +31,7 @@ from bequest.transfer.merge_files import arithmetic_rule, linear_rule, merged, t
 from bequest.transfer.skill_files import applied, removed, verified
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -151,11 +152,11 @@ def _rules() -> dict[str, Any]:
 
 
 def _merge(folder: Path, name: str, rounds: int) -> dict[str, Any]:
-    base, models = folder / "base", [folder / "one", folder / "two"]
+    base = folder / "base"
 
     def ours() -> Path:
         shutil.rmtree(folder / "ours", ignore_errors=True)
-        merged(base, models, folder / "ours", _rules()[name])
+        merged(base, _tuned(folder), folder / "ours", _rules()[name])
         return folder / "ours"
 
     def copied() -> Path:
@@ -173,7 +174,7 @@ def _merge(folder: Path, name: str, rounds: int) -> dict[str, Any]:
         ways["mergekit"] = peers
     row = side_by_side(f"{name} of two models", ways, lambda one, other: True, rounds=rounds)
     if "mergekit" in ways:
-        row["largest_difference"] = apart = _apart(folder, models, name)
+        row["largest_difference"] = apart = _apart(folder, name)
         if apart > _CLOSE[name]:
             return {"what": row["what"], "void": f"mergekit differs by {apart:.2g}"}
         least = {way: row["cpu"][way]["min"] for way in ways}
@@ -183,26 +184,31 @@ def _merge(folder: Path, name: str, rounds: int) -> dict[str, Any]:
 
 
 def _peers_settings(folder: Path, name: str) -> dict[str, Any]:
-    models = [folder / "one", folder / "two"]
     density = DENSITY if name == "ties" else None
-    return _mergekit.settings(name, folder / "base", models, density)
+    return _mergekit.settings(name, folder / "base", _tuned(folder), density)
 
 
-def _apart(folder: Path, models: Sequence[Path], name: str) -> float:
+def _tuned(folder: Path) -> list[Path]:
+    return [folder / "one", folder / "two"]
+
+
+def _apart(folder: Path, name: str) -> float:
     """The largest difference between both merges.
 
     Trimming keeps some of the entries whose magnitude is that of the smallest kept, each program
     others: these are left out.
     """
     ours, peers = checkpoint(folder / "ours").tensors, checkpoint(folder / "peers").tensors
-    base, tuned = checkpoint(folder / "base").tensors, [checkpoint(path).tensors for path in models]
+    base = checkpoint(folder / "base").tensors
+    tuned = [checkpoint(path).tensors for path in _tuned(folder)]
     most = 0.0
     for tensor in ours:
         before = _floats(base[tensor])
         apart = np.abs(_floats(ours[tensor]) - _floats(peers[tensor]))
         for each in tuned if name == "ties" else ():
             delta = np.abs(_floats(each[tensor]) - before)
-            apart[delta == np.sort(delta)[-int(DENSITY * delta.size)]] = 0
+            found = cut(lambda delta=delta: [delta], kept_entries(DENSITY, delta.size))  # type: ignore[misc]
+            apart[delta == np.float32(found.least)] = 0
         most = max(most, float(apart.max()))
     return most
 
@@ -231,6 +237,7 @@ def _cpu_of(command: list[str], folder: Path) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+# Not `work`, as this file imports what merging has no use for, and imports are counted here.
 _MERGE = """
 import sys
 from pathlib import Path
@@ -273,7 +280,7 @@ def work(folder: Path, what: str) -> None:
     elif what == "verify":
         verified(folder / "with", folder / "base")
     else:
-        merged(folder / "base", [folder / "one", folder / "two"], out, _rules()[what])
+        merged(folder / "base", _tuned(folder), out, _rules()[what])
 
 
 def _memory(folder: Path) -> dict[str, int]:

@@ -19,7 +19,7 @@ _QUOTED = re.compile(r'"([^"]+)"')
 _PARENTS = ("@", "@i")  # a kind of, an instance of
 
 
-class Firsts:
+class _Firsts:
     """First words of senses by their place: how many bytes of the file come before.
 
     So that the first senses of a file can be had without reading all of it.
@@ -52,7 +52,7 @@ def senses(place: Path) -> Iterator[dict[str, str]]:
     try:
         fields = _fields(place.parent / "lexnames")
         with place.open("rb") as lines, place.open("rb") as again:
-            known, entries = Firsts(again), (line for line in lines if line[:1] != b" ")
+            known, entries = _Firsts(again), (line for line in lines if line[:1] != b" ")
             for number, line in enumerate(entries, 1):
                 half = "odd" if number % 2 else "even"
                 yield {**_sense(line.decode(), known, fields), "half": half}
@@ -62,11 +62,10 @@ def senses(place: Path) -> Iterator[dict[str, str]]:
         raise RequestError(Problem(f"`{place}` is not a data file of WordNet")) from error
 
 
-def _sense(line: str, known: Firsts, fields: dict[str, str]) -> dict[str, str]:
+def _sense(line: str, known: _Firsts, fields: dict[str, str]) -> dict[str, str]:
     facts, _, told = line.partition("|")
     parts = facts.split()
-    count = int(parts[3], 16)  # of words, each followed by a number
-    words = [_plain(word) for word in parts[4 : 4 + 2 * count : 2]]
+    words = words_of(parts)
     gloss = _QUOTED.split(told, maxsplit=1)[0].strip().rstrip(";:, ")
     examples = _QUOTED.findall(told)
     return {
@@ -78,6 +77,12 @@ def _sense(line: str, known: Firsts, fields: dict[str, str]) -> dict[str, str]:
         "kind": next((known.of(parent) for parent in _parents(parts)), ""),
         "field": fields.get(parts[1], ""),
     }
+
+
+def words_of(parts: list[str]) -> list[str]:
+    """The words of a sense, from what stands in its line before the gloss."""
+    count = int(parts[3], 16)  # each is followed by a number
+    return [_plain(word) for word in parts[4 : 4 + 2 * count : 2]]
 
 
 def _plain(word: str) -> str:

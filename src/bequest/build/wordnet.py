@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bequest.build.dictionary import words_of
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
@@ -49,10 +50,6 @@ def senses(folder: Path, parts: tuple[str, ...] = tuple(PARTS)) -> Iterator[Sens
 def _sense(line: str, letter: str) -> Sense:
     facts, _, told = line.partition("|")
     fields = facts.split()
-    count = int(fields[3], 16)  # of words, each followed by a number
-    words = tuple(
-        re.sub(r"\(\w+\)$", "", word).replace("_", " ") for word in fields[4 : 4 + 2 * count : 2]
-    )
     gloss = _QUOTED.split(told.strip(), maxsplit=1)[0].strip().rstrip(";").strip()
     examples = tuple(dict.fromkeys(each.strip() for each in _QUOTED.findall(told)))
-    return Sense(letter + fields[0], words, gloss, examples)
+    return Sense(letter + fields[0], tuple(words_of(fields)), gloss, examples)

@@ -186,9 +186,9 @@ def streamed(path: Path) -> Iterator[Callable[[Any], None]]:
             nonlocal synced, fresh
             rest = memoryview(data)
             rest = rest.cast("B") if rest.nbytes else rest  # none of nothing can be cast
+            fresh += rest.nbytes
             while rest:
-                count = out.write(rest)
-                rest, fresh = rest[count:], fresh + count
+                rest = rest[out.write(rest) :]
             if fresh >= _SYNCED and synced.done():
                 synced.result()
                 synced, fresh = apart.submit(os.fdatasync, out.fileno()), 0

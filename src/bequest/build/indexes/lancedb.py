@@ -103,8 +103,6 @@ class Lancedb(IndexSpec):
 
     def _tables(self, database: Any) -> list[str]:
         """Names of tables; what a process left that was killed while it wrote one is none."""
-        from pathlib import Path
-
         from bequest.build.paths import located
 
         found: list[str] = []
@@ -113,5 +111,5 @@ class Lancedb(IndexSpec):
             listed = database.list_tables(page_token=page)
             found += listed.tables
             if not (page := listed.page_token):
-                place = Path(located(self.path))
+                place = located(self.path)
                 return [name for name in found if (place / f"{name}.lance/_versions").is_dir()]

@@ -17,7 +17,7 @@ from bequest.measure.address import find_row
 from bequest.measure.gate import holds, judge
 from bequest.measure.matrix import Matrix
 from bequest.measure.rows import Row
-from bequest.measure.rules import OPS, Rule, check_rules, parse
+from bequest.measure.rules import OPS, Rule, check_rules, form_problems, parse
 from bequest.measure.table import Cells
 from bequest.measure.verdict import RuleResult, Verdict
 
@@ -317,3 +317,43 @@ def test_the_verdict_as_json():
     assert told["passed"] is False
     assert told["rules"][0]["reason"] == "0.950 is not > 0.99"
     assert told["rules"][0]["low"] < 0.95 < told["rules"][0]["high"]
+
+
+NEVER = [
+    ("accuracy(t) >= 95", "write `95%`"),
+    ("accuracy(t) > 100%", "between 0 and 1"),
+    ("accuracy(t) >= 100% surely", "between 0 and 1"),
+    ("accuracy(t) @ b vs a >= 1.5", "a difference of accuracy lies between -1 and 1"),
+    ("negative_flips(t) @ b vs a <= 0 surely", "between 0 and 1"),
+    ("parameters <= -5", "is at least 0"),
+    ("cross_entropy(t) == -1", "is at least 0"),
+]
+
+
+@pytest.mark.parametrize(("rule", "said"), NEVER)
+def test_a_rule_that_no_model_can_pass_is_refused(rule, said):
+    (problem,) = form_problems(parse(rule))
+    assert "can never hold" in str(problem)
+    assert said in str(problem)
+
+
+@pytest.mark.parametrize(
+    "rule", ["accuracy(t) >= 100%", "accuracy(t) <= 0", "accuracy(t) @ b vs a >= -1", "bwt >= 0"]
+)
+def test_a_rule_at_the_end_of_what_is_possible_is_none(rule):
+    assert form_problems(parse(rule)) == []
+
+
+def test_a_baseline_that_no_rule_uses_is_refused():
+    with pytest.raises(RequestError, match="no rule says `vs baseline`"):
+        judge(["accuracy(digits) >= 0"], invented(), invented())
+
+
+def test_a_baseline_without_the_task_or_stage_is_named():
+    theirs = invented()
+    other = Matrix(replace(theirs.cells, tasks=("notes",), outcomes={}))
+    with pytest.raises(RequestError, match="the baseline run has no task `digits`; its tasks are"):
+        judge(["accuracy(digits) vs baseline >= 0"], theirs, other)
+    renamed = tuple(replace(row, step=f"{row.step}-2") for row in ROWS)
+    with pytest.raises(RequestError, match=r"in the baseline run, no stage .* `distil.half`"):
+        judge(["accuracy(digits) @ distil.half vs baseline >= 0"], theirs, invented(rows=renamed))

@@ -248,3 +248,25 @@ def test_importing_the_room_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def test_the_matrix_is_a_data_frame_too():
+    matrix = Matrix(invented())
+    frame = matrix.to_pandas()
+    accuracies = frame[frame.metric == "accuracy"].set_index(["step", "stage", "task"])
+    for i, row in enumerate(matrix.rows):
+        for task in matrix.tasks:
+            if matrix.has("accuracy", i, task):
+                found = accuracies.loc[row.step, row.name, task]
+                expected = matrix.value("accuracy", i, task)
+                assert (found.value, found.low) == (expected.value, expected.low)
+
+
+def test_a_cell_that_is_absent_says_why_in_the_data_frame():
+    cells = invented()
+    left = {key: value for key, value in cells.outcomes.items() if key[0] != 0}
+    task = cells.tasks[0]
+    frame = Matrix(replace(cells, outcomes=left, absent={(0, task): "no such head"})).to_pandas()
+    first = frame.iloc[0]
+    assert first.absent == "no such head"
+    assert np.isnan(first.value)

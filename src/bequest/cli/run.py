@@ -16,7 +16,8 @@ from bequest.core.errors import Problem, RequestError
 if TYPE_CHECKING:
     from bequest.runner import Estimate, Run
 
-_FORM = 'whole numbers such as "0,1,2", or how many: "5"'
+_SHOWN = 8  # labels
+_FORM = 'how many, such as "5" for 0 to 4, or which, such as "0,3,7"'
 
 
 def run(
@@ -28,6 +29,9 @@ def run(
         bool, typer.Option("--resume", help="Go on with the run in --out, or the latest.")
     ] = False,
     seeds: Annotated[str | None, typer.Option(help=f"Other seeds: {_FORM}.")] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(min=0, help="This seed; may be given several times.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", min=1, help="Seeds to work on at the same time.")
@@ -44,7 +48,7 @@ def run(
 
     Exit code 1 when the recipe's gate says no.
     """
-    chosen = None if seeds is None else _seeds(seeds)
+    chosen = _chosen(seeds, seed or [])
     if dry_run:
         _plan(recipe, list(set_ or []), chosen, device, as_json=as_json)
         return
@@ -105,6 +109,10 @@ def _plan(
         print_json(estimate.to_json())
     else:
         console().print(_estimate_table(estimate))
+        console().print(_data_table(estimate))
+        for task in estimate.tasks:
+            for note in task.notes:
+                typer.echo(f"{task.task}: {note}")
         typer.echo(
             f"{estimate.fit_steps:,} optimiser steps over {len(estimate.seeds)} seeds, "
             f"{estimate.cells:,} cells, at most {estimate.disk / 2**20:.1f} MiB of disk. "
@@ -126,9 +134,40 @@ def _estimate_table(estimate: Estimate) -> Any:
     return table
 
 
+def _data_table(estimate: Estimate) -> Any:
+    """Samples of each side and labels of every task."""
+    from rich.table import Table
+
+    sides = list(dict.fromkeys(side for task in estimate.tasks for side in task.samples))
+    table = Table(pad_edge=False)
+    for name in ("task", *sides, "labels"):
+        table.add_column(name, justify="right" if name in sides else "left")
+    for task in estimate.tasks:
+        counts = [f"{task.samples[side]:,}" if side in task.samples else "" for side in sides]
+        table.add_row(task.task, *counts, _labels(task.labels))
+    return table
+
+
+def _labels(labels: list[str]) -> str:
+    more = len(labels) - _SHOWN
+    return ", ".join(labels[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _chosen(seeds: str | None, named: list[int]) -> list[int] | None:
+    """The seeds that the command line asks for; None leaves the recipe's."""
+    if seeds is not None and named:
+        raise RequestError(Problem("`--seeds` and `--seed` can't be given together", "keep one"))
+    return _seeds(seeds) if seeds is not None else named or None
+
+
 def _seeds(text: str) -> list[int]:
     try:
         numbers = [int(part) for part in text.strip("[]").split(",")]
     except ValueError:
         raise RequestError(Problem(f"`{text}` is no list of seeds", f"write {_FORM}")) from None
-    return numbers if "," in text or "[" in text else list(range(numbers[0]))
+    if "," in text or "[" in text:
+        return numbers
+    if numbers[0] < 1:
+        fix = f"for the seed {text} alone write `--seed {text}`" if numbers[0] == 0 else ""
+        raise RequestError(Problem(f"`--seeds {text}` must be at least 1: it says how many", fix))
+    return list(range(numbers[0]))

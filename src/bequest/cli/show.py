@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic_core import to_jsonable_python
 
 from bequest.cli.output import Json, print_json
 from bequest.core.errors import Problem, RequestError, did_you_mean
@@ -14,6 +15,7 @@ from bequest.recipe.names import known_recipe, recipe_names, recipe_path, recipe
 
 if TYPE_CHECKING:
     from bequest.core.find import Kind
+    from bequest.core.parts import Part
 
 _KINDS: tuple[Kind, ...] = ("methods", "models", "tasks", "indexes")
 
@@ -78,8 +80,18 @@ def _part(kind: Kind, name: str) -> dict[str, Any]:
         about["roles"] = {role: which.about for role, which in part.roles.items()}
     if recipes := [each for each in recipe_names() if each == name]:
         about["recipe"] = f"bequest show {recipes[0]} --recipe"
-    about["fields"] = part.model_json_schema()["properties"] if part.model_fields else {}
+    about["fields"] = _fields(part) if part.model_fields else {}
     return about
+
+
+def _fields(part: type[Part]) -> dict[str, Any]:
+    """The fields as JSON Schema, with every default; a field without one is required."""
+    found = part.model_json_schema()["properties"]
+    for name, info in part.model_fields.items():
+        if not info.is_required():
+            default = info.get_default(call_default_factory=True, validated_data={})
+            found[info.alias or name]["default"] = to_jsonable_python(default)
+    return dict(found)
 
 
 def _text(described: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ number.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isclose, isnan
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,9 @@ def judge(rules: Sequence[str], matrix: Matrix, baseline: Matrix | None = None) 
             problems += [problem.under("gate", i) for problem in error.problems]
     if problems:
         raise RequestError(problems)
+    if baseline is not None and all(result.rule.against != BASELINE for result in results):
+        fix = "write one, such as `accuracy(task) vs baseline >= -1%`, or leave the baseline out"
+        raise RequestError(Problem("no rule says `vs baseline`", fix))
     return Verdict(tuple(results))
 
 
@@ -57,7 +61,7 @@ def estimated(rule: Rule, matrix: Matrix, baseline: Matrix | None = None) -> Est
         return matrix.value(rule.metric, row, task)
     if rule.against == BASELINE:
         other = _there(rule, baseline)
-        both = beside(matrix, row, other, find_row(other.rows, rule.stage))
+        both = beside(matrix, row, other, _row_of_baseline(rule, matrix, other))
         return both.value(rule.metric, 0, task, 1)
     against = find_row(matrix.rows, rule.against)
     if against == row:
@@ -96,6 +100,24 @@ def _there(rule: Rule, baseline: Matrix | None) -> Matrix:
             Problem(f"`{rule.text}` needs a run to compare with", "give one with --baseline")
         )
     return baseline
+
+
+def _row_of_baseline(rule: Rule, matrix: Matrix, baseline: Matrix) -> int:
+    """The row of the baseline that the rule means.
+
+    Raises:
+        RequestError: it has no such row or task; the message names the run that lacks it.
+    """
+    tasks = {"the judged run": matrix.tasks, "the baseline run": baseline.tasks}
+    for run, known in tasks.items():
+        if rule.task and rule.task not in known:
+            fix = f"its tasks are {', '.join(known)}"
+            raise RequestError(Problem(f"{run} has no task `{rule.task}`", fix))
+    try:
+        return find_row(baseline.rows, rule.stage)
+    except RequestError as error:
+        told = [replace(one, what=f"in the baseline run, {one.what}") for one in error.problems]
+        raise RequestError(told) from error
 
 
 def _itself(rule: Rule, title: str, fix: str) -> RequestError:

@@ -18,10 +18,12 @@ from bequest.measure.metrics import SCORES
 from bequest.measure.rows import comparisons
 from bequest.measure.sequences import TaskSequence, sequences
 from bequest.measure.sheet import CellDraws, Sheet
-from bequest.measure.show import as_html, as_text
+from bequest.measure.show import as_frame, as_html, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
 
     from bequest.measure.metric import Metric
     from bequest.measure.rows import Row
@@ -142,6 +144,14 @@ class Matrix:
     def to_json(self) -> dict[str, Any]:
         """Everything `metrics.json` holds; the same for the same outcomes, to the last bit."""
         return as_json(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Every score of every cell as a DataFrame, one line each.
+
+        Columns: step, stage, model, line, task, metric, value, low, high (of the 95 % interval),
+        samples, and absent (why there is no value).
+        """
+        return as_frame(self)
 
     def __repr__(self) -> str:
         return as_text(self)

@@ -23,6 +23,8 @@ from bequest.measure.rows import GIVEN, MAIN
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from bequest.measure.metric import Metric
+
 Op = Literal[">=", "<=", ">", "<", "=="]
 OPS: tuple[Op, ...] = (">=", "<=", "==", ">", "<")
 BASELINE = "baseline"
@@ -172,20 +174,39 @@ def form_problems(rule: Rule) -> list[Problem]:
     metric = METRICS.get(rule.metric)
     if metric is None:
         return [unknown_metric(rule.metric)]
-    if metric.kind == "sequence":
+    if metric.kind in ("sequence", "cost"):
+        owner = "tasks learned one after another" if metric.kind == "sequence" else "a stage"
         right = f"write `{metric.name} {rule.op} {rule.limit:g}`"
-        what = f"{metric.name} belongs to tasks learned one after another, not to one task"
-        return [Problem(what, right)] if rule.task else []
-    if metric.kind == "cost":
-        right = f"write `{metric.name} {rule.op} {rule.limit:g}`"
-        what = f"{metric.name} belongs to a stage, not to a task"
-        return [Problem(what, right)] if rule.task else []
+        what = f"{metric.name} belongs to {owner}, not to one task"
+        return [Problem(what, right)] if rule.task else _never(rule, metric)
     if rule.task is None:
         return [Problem(f"{metric.name} needs a task", f"write `{metric.name}(task)`")]
     if metric.kind == "contrast" and rule.against is None:
         right = f"write `{metric.name}({rule.task}) vs teacher {rule.op} …`"
         return [Problem(f"{metric.name} compares two stages", right)]
-    return []
+    return _never(rule, metric)
+
+
+def _never(rule: Rule, metric: Metric) -> list[Problem]:
+    """What is wrong with a rule that no model can pass: its limit lies beyond all values."""
+    compared = rule.against is not None and metric.kind != "contrast"
+    low, high = metric.difference_bounds if compared else metric.bounds
+    # What is sure ends below the greatest value: no error in 50 samples is not surely none.
+    sure = rule.surely and metric.kind in ("score", "contrast")
+    possible = {
+        ">=": rule.limit < high or (rule.limit == high and not sure),
+        "<=": rule.limit > low or (rule.limit == low and not sure),
+        ">": rule.limit < high,
+        "<": rule.limit > low,
+        "==": low <= rule.limit <= high,
+    }
+    if possible[rule.op]:
+        return []
+    lies = f"lies between {low:g} and {high:g}" if isfinite(high) else f"is at least {low:g}"
+    subject = f"a difference of {metric.name}" if compared else metric.name
+    meant_percent = metric.unit == "share" and 1 < abs(rule.limit) <= 100 and "%" not in rule.text
+    fix = f"for percent write `{rule.limit:g}%`" if meant_percent else ""
+    return [Problem(f"`{rule.text}` can never hold: {subject} {lies}", fix)]
 
 
 def _task_problems(rule: Rule, tasks: Mapping[str, Collection[str]]) -> list[Problem]:

@@ -1,12 +1,26 @@
-"""The matrix as a plain table for terminals and notebooks."""
+"""The matrix as a table: plain for terminals and notebooks, or as a DataFrame."""
 
 from __future__ import annotations
 
 from html import escape
+from math import nan
 from typing import TYPE_CHECKING
 
+from bequest.measure.metrics import SCORES
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
     from bequest.measure.matrix import Matrix
+    from bequest.measure.rows import Row
+
+
+_COLUMNS = (
+    *("step", "stage", "model", "line", "task", "metric"),
+    *("value", "low", "high", "samples", "absent"),
+)
 
 
 def table(matrix: Matrix) -> tuple[list[str], list[list[str]]]:
@@ -39,6 +53,29 @@ def as_html(matrix: Matrix) -> str:
     head = _line("th", headings)
     body = "".join(_line("td", line) for line in lines)
     return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def as_frame(matrix: Matrix) -> pd.DataFrame:
+    """One line per stage, task and score; the value is missing where `absent` says why."""
+    import pandas as pd
+
+    return pd.DataFrame([*_cells(matrix)], columns=list(_COLUMNS))
+
+
+def _cells(matrix: Matrix) -> Iterator[tuple[object, ...]]:
+    for i, row in enumerate(matrix.rows):
+        for task in matrix.tasks:
+            found = [metric.name for metric in SCORES if matrix.has(metric.name, i, task)]
+            for name in found:
+                one = matrix.value(name, i, task)
+                yield *_place(row), task, name, one.value, one.low, one.high, one.n, ""
+            if not found:
+                why = matrix.cells.why_absent(i, task)
+                yield *_place(row), task, matrix.primary(task), nan, nan, nan, 0, why
+
+
+def _place(row: Row) -> tuple[str, str, str, str]:
+    return row.step, row.name, row.of, row.line
 
 
 def _line(tag: str, texts: list[str]) -> str:

@@ -105,8 +105,16 @@ def _problem(
     value = "" if _about_key(details) else _but(details)
     meant = next((word for word in map(_meant, alternatives) if word), "")
     what = " or ".join(whats).replace(" or must be ", " or ")
-    problem = Problem(what + value, field=field, meant=meant)
+    problem = Problem(what + value, _as_part(details, field), field, meant)
     return draft.locate(problem, key=_about_key(details))
+
+
+def _as_part(details: ErrorDetails, field: Field) -> str:
+    """How a part is written, where only its name was given."""
+    is_part = field[-1:] == ("method",) or field[:1] in (("models",), ("tasks",))
+    if details["type"] != "dict_type" or not is_part or not isinstance(details["input"], str):
+        return ""
+    return f"write `{field[-1]}: {{use: {details['input'][:_LONGEST]}}}`"
 
 
 def _about_key(details: ErrorDetails) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bequest.runner.work import planned_steps
 
 if TYPE_CHECKING:
+    from bequest.core.live import Task
     from bequest.runner.preparing import Prepared
 
 # Measured on finished runs: compressed outcomes of a task that asks for logits, and what an
@@ -32,14 +33,25 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Data:
+    """What one task's data are: samples of each side, labels, and what a user should know."""
+
+    task: str
+    samples: dict[str, int]
+    labels: list[str]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
 class Estimate:
-    """What a run would need.
+    """What a run would need, and from which data.
 
     cells: stages × tasks × seeds, counting one stage a step and every given model; a method may
     give more stages. disk: bytes at the most, journal and checkpoints included.
     """
 
     steps: list[Planned]
+    tasks: list[Data]
     seeds: list[int]
     cells: int
     fit_steps: int
@@ -69,11 +81,17 @@ def dry_run(prepared: Prepared) -> Estimate:
     tested = sum(len(task.splits["test"]) for task in prepared.asked.values())
     return Estimate(
         steps=steps,
+        tasks=[_data(name, task) for name, task in prepared.tasks.items()],
         seeds=list(plan.seeds),
         cells=stages * len(prepared.asked) * seeds,
         fit_steps=seeds * sum(step.fit_steps for step in steps),
         disk=_models_on_disk(prepared) + 2 * stages * tested * seeds * BYTES_PER_OUTCOME,
     )
+
+
+def _data(name: str, task: Task) -> Data:
+    samples = {str(side): len(split) for side, split in task.splits.items()}
+    return Data(name, samples, list(task.labels), list(task.notes))
 
 
 def _models_on_disk(prepared: Prepared) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bequest.build.heads import headed
 from bequest.build.model import align
-from bequest.core.errors import Problem, RequestError, dotted
+from bequest.core.errors import Problem, RequestError, did_you_mean, dotted
 from bequest.lazy import torch
 from bequest.measure.rules import check_rules
 from bequest.recipe.check import check
@@ -134,10 +134,18 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        fix = "use --device auto, cpu, or cuda:0 where there is one"
-        first = str(error).partition("\n")[0]
-        raise RequestError(Problem(f"device `{name}` can't be used: {first}", fix)) from error
+        there = devices()
+        meant = did_you_mean(name, there) if name != "gpu" else "".join(there[1:2])
+        what = f"this machine has no device `{name}`"
+        raise RequestError(Problem(what, f"it has {', '.join(there)}", (), meant)) from error
     return device
+
+
+def devices() -> list[str]:
+    """Names of the devices that models can be put on here."""
+    kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    count = torch.accelerator.device_count() if kind else 0
+    return ["cpu", *(f"{kind.type}:{number}" for number in range(count) if kind)]
 
 
 def _gate_problems(plan: Plan) -> list[Problem]:

@@ -1,0 +1,78 @@
+"""What the command line says: seeds, devices, defaults, data."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from bequest.cli import app
+from bequest.cli.run import _chosen
+from bequest.core.errors import RequestError
+from bequest.recipe.check import load
+from bequest.runner.preparing import choose_device
+
+
+@pytest.mark.parametrize(
+    ("seeds", "named", "chosen"),
+    [
+        (None, [], None),
+        ("3", [], [0, 1, 2]),
+        ("0,7", [], [0, 7]),
+        ("[7]", [], [7]),
+        (None, [7], [7]),
+        (None, [3, 1], [3, 1]),
+    ],
+)
+def test_seeds_are_counted_or_named(seeds, named, chosen):
+    assert _chosen(seeds, named) == chosen
+
+
+@pytest.mark.parametrize(
+    ("seeds", "named", "said"),
+    [
+        ("0", [], "for the seed 0 alone write `--seed 0`"),
+        ("-2", [], "must be at least 1"),
+        ("many", [], "is no list of seeds"),
+        ("2", [7], "can't be given together"),
+    ],
+)
+def test_seeds_that_mean_nothing_are_refused(seeds, named, said):
+    with pytest.raises(RequestError, match=said):
+        _chosen(seeds, named)
+
+
+@pytest.mark.parametrize("name", ["gpu", "tpu", "cuda:99", "mps:7"])
+def test_a_device_that_is_not_here_is_refused_with_those_that_are(name):
+    with pytest.raises(RequestError, match=f"has no device `{name}`; it has cpu"):
+        choose_device(name)
+
+
+def test_a_part_that_is_only_named_is_told_how_to_write_it():
+    recipe = {"models": {"student": "mlp"}, "tasks": {"d": {"use": "digits"}}, "method": "finetune"}
+    with pytest.raises(RequestError) as caught:
+        load(recipe)
+    assert "write `method: {use: finetune}`" in str(caught.value)
+    assert "write `student: {use: mlp}`" in str(caught.value)
+
+
+def test_show_calls_no_field_required_that_has_a_default():
+    fields = _json("show", "qa")["fields"]
+    assert "default" not in fields["path"]
+    assert {name for name, field in fields.items() if "default" not in field} == {"path"}
+    assert _json("show", "language")["fields"]["where"]["default"] == {}
+
+
+def test_a_dry_run_counts_samples_and_names_labels():
+    found = _json("run", "kd", "--dry-run")["tasks"]
+    data = found[0]
+    assert set(data["samples"]) == {"train", "validation", "test"}
+    assert data["labels"] == [str(digit) for digit in range(10)]
+    said = CliRunner().invoke(app, ["run", "kd", "--dry-run"]).stdout
+    assert f"{data['samples']['test']:,}" in said
+    assert "and 2 more" in said
+
+
+def _json(*words):
+    result = CliRunner().invoke(app, [*words, "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)

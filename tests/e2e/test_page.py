@@ -148,6 +148,14 @@ def test_a_phone_needs_no_sideways_scrolling(page):
     assert page.js("document.documentElement.scrollWidth") <= 375
 
 
+def test_a_table_wider_than_the_phone_says_that_it_scrolls(page):
+    page.size(320, 812)
+    says = "[...document.querySelectorAll('.scroll')].every(f => "
+    wide = "f.classList.contains('more') === (f.scrollWidth - f.clientWidth - f.scrollLeft > 8))"
+    assert page.js(f"document.querySelectorAll('.scroll.more').length") > 0
+    assert page.js(says + wide)
+
+
 def test_runs_side_by_side(browser, folder, tmp_path):
     browser.problems.clear()
     path = tmp_path / "both.html"

@@ -29,4 +29,4 @@ def beside(mine: Matrix, row: int, theirs: Matrix, other: int) -> Matrix:
         },
         costs={new: cells.costs.get(old, {}) for new, (cells, old) in enumerate(parts)},
     )
-    return Matrix(cells, mine.resampler)
+    return Matrix(cells, mine.resampler, mine.judged_by)

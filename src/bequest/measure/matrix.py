@@ -7,7 +7,7 @@ Metrics over many cells (backward transfer, forgetting …) belong to sequences 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from bequest.core.errors import Problem, RequestError, did_you_mean
@@ -21,7 +21,7 @@ from bequest.measure.sheet import CellDraws, Sheet
 from bequest.measure.show import as_frame, as_html, as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -50,11 +50,20 @@ class Change:
 
 
 class Matrix:
-    """Rows (stages) by tasks of outcomes, and every metric of them with its interval."""
+    """Rows (stages) by tasks of outcomes, and every metric of them with its interval.
 
-    def __init__(self, cells: Cells, resampler: Resampler | None = None) -> None:
+    judged_by: for each task the scores that the gate's rules ask for.
+    """
+
+    def __init__(
+        self,
+        cells: Cells,
+        resampler: Resampler | None = None,
+        judged_by: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.cells = cells
         self.resampler = resampler or Resampler()
+        self.judged_by = judged_by or {}
         self._sheets: dict[str, Sheet] = {}
 
     @property
@@ -96,10 +105,43 @@ class Matrix:
         return against is None or not sheet.why_not_paired(found, row, against)
 
     def primary(self, task: str) -> str | None:
-        """The metric a task is judged by at first sight, or None where nothing was measured."""
-        names = (metric.name for metric in SCORES)
-        rows = range(len(self.rows))
-        return next((name for name in names if any(self.has(name, i, task) for i in rows)), None)
+        """The metric a task is judged by at first sight, or None where nothing was measured.
+
+        The first score that the task has, unless the gate asks for others only.
+        """
+        names = [metric.name for metric in SCORES]
+        found = next(filter(partial(self._anywhere, task), names), None)
+        asked = [name for name in self.judged_by.get(task, ()) if self._anywhere(task, name)]
+        return found if found in asked or not asked else asked[0]
+
+    def _anywhere(self, task: str, metric: str) -> bool:
+        return any(self.has(metric, row, task) for row in range(len(self.rows)))
+
+    @cached_property
+    def shown(self) -> Mapping[str, str]:
+        """The tasks to show, each with a heading: of tasks with the same samples and answers the
+        first stands for all, and its heading names them.
+        """
+        groups: list[list[str]] = []
+        for task in self.tasks:
+            own = (group for group in groups if self._same(group[0], task))
+            group = next(own, None)
+            if group is None:
+                groups.append([task])
+            else:
+                group.append(task)
+        return {group[0]: ", ".join(group) for group in groups}
+
+    def _same(self, one: str, other: str) -> bool:
+        mine, its = (
+            {(row, seed): cell for (row, name, seed), cell in self.cells.outcomes.items()
+             if name == task} for task in (one, other)
+        )  # fmt: skip
+        return (
+            bool(mine)
+            and mine.keys() == its.keys()
+            and all(mine[place].same(its[place]) for place in mine)
+        )
 
     @cached_property
     def sequences(self) -> tuple[TaskSequence, ...]:
@@ -126,7 +168,7 @@ class Matrix:
         """
         wanted = [
             (row, other, task, metric)
-            for task in self.tasks
+            for task in self.shown
             if (metric := self.primary(task))
             for row, other in self.comparisons()
             if self.has(metric, row, task, other)

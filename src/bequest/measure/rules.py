@@ -136,6 +136,17 @@ class _Scan:
             self.at += 1
 
 
+def judged_by(rules: Iterable[str]) -> dict[str, list[str]]:
+    """For each task the scores that rules ask for, in their order."""
+    found: dict[str, list[str]] = {}
+    for text in rules:
+        rule = parse(text)
+        metric = METRICS.get(rule.metric)
+        if rule.task and metric and metric.kind == "score":
+            found.setdefault(rule.task, []).append(metric.name)
+    return found
+
+
 def check_rules(
     rules: Sequence[str], tasks: Mapping[str, Collection[str]], names: Sequence[str]
 ) -> list[Problem]:

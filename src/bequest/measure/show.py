@@ -25,8 +25,9 @@ _COLUMNS = (
 
 def table(matrix: Matrix) -> tuple[list[str], list[list[str]]]:
     """Headings and lines: each stage with the primary metric of each task."""
-    primary = {task: matrix.primary(task) for task in matrix.tasks}
-    titles = (f"{name}({task})" if name else task for task, name in primary.items())
+    primary = {task: matrix.primary(task) for task in matrix.shown}
+    titles = (f"{name}({matrix.shown[task]})" if name else matrix.shown[task]
+              for task, name in primary.items())  # fmt: skip
     headings = ["stage", "line", *titles]
     lines = [
         [row.title, row.line, *(_cell(matrix, i, task, name) for task, name in primary.items())]

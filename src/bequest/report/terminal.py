@@ -43,15 +43,15 @@ def show(console: Console, title: str, matrix: Matrix, verdict: Verdict) -> None
 def matrix_table(matrix: Matrix, title: str = "") -> Table:
     """Stages × tasks: each task's primary metric with its interval, and what the stage cost."""
     table = _table(title)
-    table.add_column("stage")
+    table.add_column("stage", overflow="fold")
     table.add_column("line", style="dim")
-    for task in matrix.tasks:
-        table.add_column(f"{matrix.primary(task) or ''}\n{task}", justify="right")
+    for task, heading in matrix.shown.items():
+        table.add_column(f"{matrix.primary(task) or ''}\n{heading}", justify="right")
         table.add_column("95 % interval", style="dim", justify="right")
     table.add_column("parameters", justify="right")
     table.add_column("fit", justify="right", style="dim")
     for index, row in _whole(matrix):
-        cells = [text for task in matrix.tasks for text in _cell(matrix, index, task)]
+        cells = [text for task in matrix.shown for text in _cell(matrix, index, task)]
         costs = matrix.cells.costs.get(index, {})
         seconds = costs.get("seconds")
         spent = f"{seconds:.1f} s" if seconds else ""
@@ -162,29 +162,29 @@ def last_main(matrix: Matrix) -> int | None:
 def _changes_table(matrix: Matrix, changes: list[Change]) -> Table:
     """One line for each pair of stages, one column for each task."""
     table = _table("What changed (▲ surely better, ▼ surely worse, · can't be told)")
-    table.add_column("stage")
-    table.add_column("compared with")
+    table.add_column("stage", overflow="fold")
+    table.add_column("compared with", overflow="fold")
     pairs: dict[tuple[int, int], dict[str, Text]] = {}
     for change in changes:
         said = f"{change.difference.value:+.3f} {_MARKS[change.verdict]}"
         cells = pairs.setdefault((change.row, change.reference), {})
         cells[change.task] = Text(said, _STYLES[change.verdict])
-    for task in matrix.tasks:
-        table.add_column(f"{matrix.primary(task) or ''}\n{task}", justify="right")
+    for task, heading in matrix.shown.items():
+        table.add_column(f"{matrix.primary(task) or ''}\n{heading}", justify="right")
     for (row, reference), cells in sorted(pairs.items()):
         titles = matrix.rows[row].title, matrix.rows[reference].title
-        table.add_row(*titles, *(cells.get(task, Text()) for task in matrix.tasks))
+        table.add_row(*titles, *(cells.get(task, Text()) for task in matrix.shown))
     return table
 
 
 def _seeds_table(matrix: Matrix) -> Table:
     """The values of single seeds, in their order."""
     table = _table(f"Seed by seed ({', '.join(map(str, matrix.cells.seeds))})")
-    table.add_column("stage")
-    for task in matrix.tasks:
-        table.add_column(f"{matrix.primary(task) or ''}\n{task}", justify="right")
+    table.add_column("stage", overflow="fold")
+    for task, heading in matrix.shown.items():
+        table.add_column(f"{matrix.primary(task) or ''}\n{heading}", justify="right")
     for index, row in _whole(matrix):
-        cells = [" ".join(map(number, _of_seeds(matrix, index, task))) for task in matrix.tasks]
+        cells = [" ".join(map(number, _of_seeds(matrix, index, task))) for task in matrix.shown]
         table.add_row(row.title, *cells)
     return table
 

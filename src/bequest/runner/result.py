@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bequest.core.errors import Problem, RequestError
 from bequest.measure import gate, parquet
 from bequest.measure.matrix import Matrix
+from bequest.measure.rules import judged_by
 from bequest.store.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class Run:
     @cached_property
     def matrix(self) -> Matrix:
         """Stages × tasks, every cell with its interval; a table in a notebook."""
-        return Matrix(parquet.read(self._folder.outcomes))
+        asked = judged_by(self.record["recipe"].get("gate", []))
+        return Matrix(parquet.read(self._folder.outcomes), judged_by=asked)
 
     @cached_property
     def verdict(self) -> Verdict:

@@ -22,6 +22,7 @@ from bequest.measure import parquet
 from bequest.measure.audits import without_gold
 from bequest.measure.gate import judge
 from bequest.measure.matrix import Matrix
+from bequest.measure.rules import judged_by
 from bequest.recipe.plan import differences
 from bequest.report.page import EXHIBITS, PAGE, write_page
 from bequest.runner.collect import collect, write_curves
@@ -203,7 +204,7 @@ def _work(prepared: Prepared, folder: RunFolder, progress: Progress, log: Log) -
             progress.note(f"{task.name}: {note}")
     plan = prepared.plan
     rows = {seed: Work(prepared, folder, seed, progress, log).run() for seed in plan.seeds}
-    matrix = Matrix(collect(rows, prepared))
+    matrix = Matrix(collect(rows, prepared), judged_by=judged_by(plan.gate))
     for name in without_gold(matrix):
         progress.note(f"{name}: no line `gold` was asked, so its numbers are no leak by themselves")
     if folder.processes.first:

@@ -36,9 +36,9 @@ class Bin:
 def calibration(matrix: Matrix) -> Html:
     """A diagram of every task at the end of every line."""
     found = [
-        (matrix.rows[row].title, task, own)
+        (matrix.rows[row].title, heading, own)
         for row in ends(matrix.rows)
-        for task in matrix.tasks
+        for task, heading in matrix.shown.items()
         if (own := bins(matrix, row, task))
     ]
     if not found:
@@ -48,7 +48,8 @@ def calibration(matrix: Matrix) -> Html:
         tag("p", "On the diagonal a stage is as often right as it is sure; below it, it is too "
             f"sure of itself. Larger dots hold more answers, thin lines are the gaps.{left}",
             class_="soft"),
-        tag("div", *(_diagram(*one) for one in found[:_MOST]), class_="grid"),
+        tag("details", tag("summary", f"Diagrams of {len(found[:_MOST])} stages and tasks"),
+            tag("div", *(_diagram(*one) for one in found[:_MOST]), class_="grid")),
         numbers_below("Numbers of the diagrams", _numbers(found)),
     ])  # fmt: skip
 

@@ -99,7 +99,7 @@ def _mistakes(one: Mapping[str, Any], samples: Mapping[str, Any], matrix: Matrix
     title = f"Still wrong at the end: {matrix.rows[one['row']].title} on {one['task']}"
     said = f" {one['wrong']['count']} samples; the surest of its mistakes"
     return tag("details", tag("summary", tag("h3", title), said),
-               tag("div", *shown, class_="cards"), open=True, class_="flips")  # fmt: skip
+               tag("div", *shown, class_="cards"), class_="flips")  # fmt: skip
 
 
 def _card(entry: Mapping[str, Any], samples: Mapping[str, Any], seeds: int) -> Html:

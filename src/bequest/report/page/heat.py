@@ -51,7 +51,7 @@ def heat_data(matrix: Matrix) -> dict[str, Any]:
     """What the switches need: every value, and differences to every row, with their intervals."""
     names = metrics_of(matrix)
     return {
-        "tasks": list(matrix.tasks),
+        "tasks": list(matrix.shown.values()),
         "rows": [row.title for row in matrix.rows],
         "metrics": [_about(matrix, name) for name in names],
         "values": {
@@ -77,7 +77,7 @@ def _about(matrix: Matrix, name: str) -> dict[str, Any]:
 def _row(matrix: Matrix, metric: str, row: int) -> list[list[Any] | None]:
     return [
         _packed(matrix.value(metric, row, task)) if matrix.has(metric, row, task) else None
-        for task in matrix.tasks
+        for task in matrix.shown
     ]
 
 
@@ -96,12 +96,12 @@ def _differences(matrix: Matrix, metric: str, metrics: int) -> list[list[Any]]:
     """Row, other, column, difference, low, high; that of the pair turned round is its negative."""
     rows = whole(matrix.rows)
     pairs = {(max(pair), min(pair)) for pair in matrix.comparisons()}
-    if len(rows) * (len(rows) - 1) // 2 * len(matrix.tasks) * metrics <= MOST_DIFFERENCES:
+    if len(rows) * (len(rows) - 1) // 2 * len(matrix.shown) * metrics <= MOST_DIFFERENCES:
         pairs = {(row, other) for row in rows for other in rows if other < row}
     return [
         [row, other, column, *map(_short, (it.value, it.low, it.high))]
         for row, other in sorted(pairs)
-        for column, task in enumerate(matrix.tasks)
+        for column, task in enumerate(matrix.shown)
         if matrix.has(metric, row, task, other)
         for it in (matrix.value(metric, row, task, other),)
     ]
@@ -130,16 +130,16 @@ def _controls(matrix: Matrix, names: Sequence[str]) -> Html:
 
 def _map(matrix: Matrix, metric: str) -> Html:
     head = tag("tr", tag("th", "stage", scope="col"),
-               *(tag("th", task, scope="col") for task in matrix.tasks))  # fmt: skip
+               *(tag("th", heading, scope="col") for heading in matrix.shown.values()))  # fmt: skip
     bodies = [
         tag(
             "tbody",
-            _line_head(line, len(matrix.tasks)),
+            _line_head(line, len(matrix.shown)),
             *(_heat_row(matrix, i, metric) for i in own),
         )
         for line, own in lines(matrix.rows).items()
     ]
-    tasks = len(matrix.tasks)
+    tasks = len(matrix.shown)
     dense = " dense" if tasks > 5 else " several" if tasks > 2 else ""
     inner = tag("table", tag("caption", "Rows are stages, columns are tasks.", class_="unseen"),
                 tag("thead", head), *bodies, class_=f"heat{dense}", id="heat")  # fmt: skip
@@ -154,7 +154,7 @@ def _line_head(line: str, tasks: int) -> Html:
 def _heat_row(matrix: Matrix, row: int, metric: str) -> Html:
     low, high = metric_range(matrix, metric, METRICS[metric].bounds)
     cells = []
-    for column, task in enumerate(matrix.tasks):
+    for column, (task, heading) in enumerate(matrix.shown.items()):
         place: dict[str, Any] = {"data_row": row, "data_column": column, "tabindex": -1}
         if not matrix.has(metric, row, task):
             why = matrix.cells.why_absent(row, task)
@@ -163,7 +163,7 @@ def _heat_row(matrix: Matrix, row: int, metric: str) -> Html:
         found = matrix.value(metric, row, task)
         level = shade(found.value, low, high, METRICS[metric].better == "higher")
         said = (tag("b", number(found.value)), tag("small", spread(found.low, found.high)))
-        learned = " learned" if matrix.rows[row].learned == task else ""
+        learned = " learned" if matrix.rows[row].learned in heading.split(", ") else ""
         cells.append(tag("td", *said, class_=f"k{level}{learned}", **place))
     return tag("tr", tag("th", row_name(matrix.rows[row]), scope="row"), *cells)
 

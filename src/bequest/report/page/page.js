@@ -15,6 +15,19 @@
   });
   nameTheme();
 
+  // A frame that scrolls sideways says so, as a phone shows no bar.
+  const frames = [...document.querySelectorAll(".scroll")];
+  const mark = () => {
+    for (const frame of frames) {
+      const left = frame.scrollWidth - frame.clientWidth - frame.scrollLeft;
+      frame.classList.toggle("more", left > 8);
+    }
+  };
+  for (const frame of frames) frame.addEventListener("scroll", mark, { passive: true });
+  addEventListener("resize", mark);
+  document.addEventListener("toggle", mark, true);
+  mark();
+
   if (!heat) return;
   const data = JSON.parse(document.getElementById("data").textContent);
   const metric = document.getElementById("metric");

@@ -42,6 +42,19 @@ def row_name(row: Row) -> Html:
     return tag("span", place, model, class_="name")
 
 
+def short_name(rows: Sequence[Row], row: int) -> str:
+    """What a sentence calls a row: its step where that left one row only, else its address."""
+    own = [i for i in whole(rows) if rows[i].step == rows[row].step]
+    if rows[row].line == GIVEN:
+        return f"{rows[row].name} as given"
+    return rows[row].step if len(own) == 1 else rows[row].title
+
+
+def words(metric: str) -> str:
+    """A metric's name in a sentence."""
+    return metric.replace("_", " ")
+
+
 def ends(rows: Sequence[Row]) -> list[int]:
     """Trained rows that no other of the same line goes on from."""
     left = {(row.after, row.line) for row in rows}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bequest.core.errors import BequestError, StoreError
 from bequest.measure import parquet
 from bequest.measure.matrix import Matrix
+from bequest.measure.rules import judged_by
 from bequest.store.files import read_json
 from bequest.store.folder import RunFolder
 
@@ -45,8 +46,8 @@ class Curve:
 class Known(Matrix):
     """A matrix that computes every number once: many parts of a page show the same ones."""
 
-    def __init__(self, cells: Cells) -> None:
-        super().__init__(cells)
+    def __init__(self, cells: Cells, judged_by: Mapping[str, Sequence[str]] | None = None) -> None:
+        super().__init__(cells, judged_by=judged_by)
         self._values: dict[tuple[str, int, str, int | None], Estimate] = {}
 
     def value(self, metric: str, row: int, task: str = "", against: int | None = None) -> Estimate:
@@ -111,9 +112,11 @@ def read(path: Path) -> Source:
     """
     folder = RunFolder(path)
     exhibits = path / EXHIBITS
+    record = folder.read()
+    asked = judged_by(record.get("recipe", {}).get("gate", []))
     return Source(
-        record=folder.read(),
-        matrix=Known(parquet.read(folder.outcomes)),
+        record=record,
+        matrix=Known(parquet.read(folder.outcomes), asked),
         metrics=read_json(folder.metrics_json),
         curves=_curves(folder.curves),
         exhibits=read_json(exhibits) if exhibits.exists() else {},

@@ -47,7 +47,7 @@ def _card(place: int, matrix: Matrix, step: StepTold) -> Html:
 
 
 def _values(matrix: Matrix, row: int) -> Iterator[Html]:
-    for task in matrix.tasks[:_MOST_TASKS]:
+    for task, heading in list(matrix.shown.items())[:_MOST_TASKS]:
         metric = matrix.primary(task)
         if not metric or not matrix.has(metric, row, task):
             continue
@@ -55,11 +55,11 @@ def _values(matrix: Matrix, row: int) -> Iterator[Html]:
         domain = metric_range(matrix, metric, METRICS[metric].bounds)
         yield tag(
             "div",
-            tag("span", task, class_="soft"),
+            tag("span", heading, class_="soft"),
             tag("b", number(found.value)),
             level_bar(found.value, found.low, found.high, domain, f"{metric}: {told(found)}"),
             class_="measure",
             title=f"{metric} {spread(found.low, found.high)}",
         )
-    if len(matrix.tasks) > _MOST_TASKS:
-        yield tag("p", f"and {len(matrix.tasks) - _MOST_TASKS} tasks more below", class_="soft")
+    if len(matrix.shown) > _MOST_TASKS:
+        yield tag("p", f"and {len(matrix.shown) - _MOST_TASKS} tasks more below", class_="soft")

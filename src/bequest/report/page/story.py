@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bequest.measure.rows import GIVEN, MAIN
+from bequest.report.page.headline import headlines
 from bequest.report.page.html import Html, join, tag
-from bequest.report.page.numbers import number, told
-from bequest.report.page.rows import last_main
+from bequest.report.page.numbers import told
+from bequest.report.page.rows import last_main, words
 from bequest.report.page.sequences import course_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bequest.measure.matrix import Change, Matrix
+    from bequest.measure.matrix import Matrix
     from bequest.report.page.source import Source
 
 _FEW = 3  # so many tasks are named one by one
@@ -48,10 +49,10 @@ class StepTold:
 
 
 def story(source: Source) -> Html:
-    """A paragraph on what was asked, and a list of how it ended."""
+    """What came of it, what is to be known of the data, and what was asked."""
     asked = " ".join(_asked(source, step) for step in steps_of(source))
-    ended = (tag("li", said) for said in _ended(source.matrix))
-    return join([tag("p", asked, class_="lead"), tag("ul", *ended, class_="ended")])
+    ended = (tag("li", said) for said in _ended(source))
+    return join([tag("ul", *ended, class_="ended"), _data(source), tag("p", asked, class_="lead")])
 
 
 def steps_of(source: Source) -> list[StepTold]:
@@ -158,42 +159,34 @@ def _list(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _ended(matrix: Matrix) -> Iterator[str]:
-    row = last_main(matrix.rows)
-    if row is None:
-        return
-    measured = [
-        (task, metric, matrix.value(metric, row, task))
-        for task in matrix.tasks
-        if (metric := matrix.primary(task)) and matrix.has(metric, row, task)
-    ]
-    words = {metric.replace("_", " ") for _, metric, _ in measured}
-    if measured and (len(measured) <= _FEW or len(words) > 1):
-        each = (
-            f"{told(it)} {metric.replace('_', ' ')} on {task}"
-            for task, metric, it in measured[:_FEW]
-        )
-        yield f"In the end {matrix.rows[row].of} reaches {', '.join(each)}."
-    elif measured:
-        values = [it.value for *_, it in measured]
-        yield (f"In the end {matrix.rows[row].of} reaches {number(min(values))} to "
-               f"{number(max(values))} {words.pop()} on {len(measured)} tasks.")  # fmt: skip
-    beside = [
-        c
-        for c in matrix.changes()
-        if c.row == row and matrix.rows[c.reference].line not in (GIVEN, MAIN)
-    ]
-    yield from _compared(matrix, beside)
+def _ended(source: Source) -> Iterator[str]:
+    matrix = source.matrix
+    said = list(headlines(matrix, source.record.get("verdict")))
+    yield from said or _last(matrix)
     yield from course_words(matrix)
 
 
-def _compared(matrix: Matrix, beside: Sequence[Change]) -> Iterator[str]:
-    groups: dict[tuple[int, str], list[str]] = {}
-    for change in beside:
-        groups.setdefault((change.reference, change.verdict), []).append(change.task)
-    for (reference, verdict), tasks in groups.items():
-        other, where = matrix.rows[reference].title, _list(tasks)
-        if verdict == "can't be told":
-            yield f"Whether it differs from {other} on {where} can't be told."
-        else:
-            yield f"It is {verdict} than {other} on {where}."
+def _last(matrix: Matrix) -> Iterator[str]:
+    """What the last stage knows, where nothing can be compared."""
+    row = last_main(matrix.rows)
+    measured = [
+        f"{told(matrix.value(metric, row, task))} {words(metric)} on {heading}"
+        for task, heading in matrix.shown.items()
+        if row is not None and (metric := matrix.primary(task)) and matrix.has(metric, row, task)
+    ]
+    if measured and row is not None:
+        more = f" and {len(measured) - _FEW} tasks more" if len(measured) > _FEW else ""
+        yield f"In the end {matrix.rows[row].of} reaches {', '.join(measured[:_FEW])}{more}."
+
+
+def _data(source: Source) -> Html | None:
+    """What was left out of the data, or repeats itself there."""
+    notes: dict[str, list[str]] = {}
+    for task, about in source.record.get("tasks", {}).items():
+        for note in about.get("notes", []):
+            notes.setdefault(note, []).append(task)
+    if not notes:
+        return None
+    said = [tag("li", tag("b", _list(tasks)), f": {note}") for note, tasks in notes.items()]
+    title = tag("summary", f"About the data: {len(said)} {'notes' if len(said) > 1 else 'note'}")
+    return tag("details", title, tag("ul", *said), class_="data", open=len(said) <= _FEW)

@@ -152,7 +152,7 @@ def test_a_table_wider_than_the_phone_says_that_it_scrolls(page):
     page.size(320, 812)
     says = "[...document.querySelectorAll('.scroll')].every(f => "
     wide = "f.classList.contains('more') === (f.scrollWidth - f.clientWidth - f.scrollLeft > 8))"
-    assert page.js(f"document.querySelectorAll('.scroll.more').length") > 0
+    assert page.js("document.querySelectorAll('.scroll.more').length") > 0
     assert page.js(says + wide)
 
 

@@ -27,7 +27,7 @@ def missing(path: str, field: str = "path") -> Problem:
         return Problem(f"`{path}` doesn't exist, nor does its folder", field=(field,))
     return Problem(
         f"`{path}` doesn't exist",
-        "paths start at the working folder",
+        "paths start at the recipe's folder, else at the working folder",
         (field,),
         did_you_mean(str(place), beside),
     )

@@ -2,7 +2,8 @@
 
 A method's name is its file and its family the folder; the same for models and tasks. A network
 that only one method trains lives in that method's file: `use: dkt` is `DktNetwork` there. A user's
-own is `module:Name`, imported from the working folder or wherever Python finds it.
+own is `module:Name`, imported from the recipe's folder, the working folder or wherever Python finds
+it.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def _users_own(name: str) -> Any:
         raise RequestError(
             Problem(
                 f"`{module_name}` can't be imported: {type(error).__name__}: {error}",
-                "it must be a module in the working folder or an installed package",
+                "it must be a module beside the recipe, in the working folder, or installed",
             )
         ) from error
     if not hasattr(module, attribute):

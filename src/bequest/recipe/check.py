@@ -9,6 +9,7 @@ from bequest.core.errors import Position, Problem, RequestError
 from bequest.recipe.fitting import check_layer, fit_of
 from bequest.recipe.messages import shown, validated
 from bequest.recipe.parts import find_method, find_models, find_tasks
+from bequest.recipe.places import placed
 from bequest.recipe.plan import Plan, PlannedStep
 from bequest.recipe.reading import read
 from bequest.recipe.schema import FitSettings, Recipe, Step
@@ -40,7 +41,7 @@ def load(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) 
     Raises:
         RequestError: the recipe is wrong; carries every problem that was found.
     """
-    plan, problems = check(read(source, overrides))
+    plan, problems = check(placed(read(source, overrides)))
     if plan is None:
         raise RequestError(problems)
     return plan

@@ -14,6 +14,7 @@ from bequest.core.errors import Problem, RequestError, did_you_mean, dotted
 from bequest.lazy import torch
 from bequest.measure.rules import check_rules
 from bequest.recipe.check import check
+from bequest.recipe.places import placed
 from bequest.recipe.reading import read
 from bequest.runner.facts import look_at
 from bequest.runner.heads import heads_problems
@@ -81,7 +82,7 @@ def inspect(
     Raises:
         RequestError: with every mistake in it.
     """
-    draft = read(recipe, overrides)
+    draft = placed(read(recipe, overrides))
     plan, problems = check(draft)
     if plan is not None:
         problems = [*problems, *map(draft.locate, _gate_problems(plan))]

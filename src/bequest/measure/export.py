@@ -37,7 +37,7 @@ def as_json(matrix: Matrix) -> dict[str, Any]:
     return {
         "schema": 1,
         "interval": {
-            "method": "Bayesian bootstrap over units and seeds, percentile",
+            "method": "Bayesian bootstrap over units, Student's t over seeds",
             "level": LEVEL,
             "resamples": matrix.resampler.resamples,
             "seed": matrix.resampler.seed,

@@ -1,4 +1,4 @@
-"""How sure a number is: a Bayesian bootstrap over units and seeds, and Holm's correction.
+"""How sure a number is: a Bayesian bootstrap over units, Student's t over seeds, Holm's correction.
 
 Rubin (1981), The Bayesian Bootstrap: each resample weights every unit by a standard exponential
 draw. A weight never is zero, so ratios and smallest groups stay defined. All rows share the
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from math import erfc, fsum, isfinite, nan, sqrt
+from math import exp, fsum, inf, isfinite, nan, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 _TAIL = (1 - LEVEL) / 2
+_MANY = 1e6  # degrees of freedom beyond which Student's t is the normal distribution
+_FAR = 50.0  # e to this power is as far as an end on the log scale goes
 _BLOCK_FLOATS = 2**24  # 64 MiB: what one block of weights may take
 _KEPT_FLOATS = 2**26  # 256 MiB: what weights kept for other tasks may take together
 
@@ -79,9 +81,16 @@ class Resampler:
             yield weights
 
     def of_seeds(self, count: int) -> NDArray[np.float64]:
-        """Weights of seeds, [resamples, count]; independent of those of units."""
-        drawn = self._generator(count, -1).standard_exponential((self.resamples, count))
-        return np.asarray(drawn / drawn.sum(axis=1, keepdims=True))
+        """Where the mean over seeds lies, in its standard errors, [resamples]; 0 for one seed.
+
+        Evenly spread over Student's t of `count` - 1 degrees; independent of the units.
+        """
+        from scipy import special
+
+        if count == 1:
+            return np.zeros(self.resamples)
+        even = (np.arange(self.resamples) + 0.5) / self.resamples
+        return np.asarray(special.stdtrit(count - 1, self._generator(count, -1).permutation(even)))
 
     def guard(self, units: int) -> NDArray[np.float64]:
         """The share of all weight that one unit more would get, [resamples]: Beta(1, units).
@@ -118,46 +127,95 @@ class Resampler:
         return np.random.default_rng([self.seed, units, start + 2])
 
 
-def spread(
-    points: NDArray[np.float64], draws: NDArray[Any], resampler: Resampler
-) -> NDArray[np.float64]:
-    """Resampled means over seeds, [R], of per-seed values `points` [S] and `draws` [S, R]."""
-    over_units = draws.mean(axis=0, dtype=np.float64)
-    count = len(points)
-    if count == 1:
-        return np.asarray(over_units)
-    # Dirichlet weights give the mean of k values a variance of (k - 1) / (k + 1) of the unbiased
-    # s² / k; for two or three seeds that would understate it by a factor of three or two.
-    scale = sqrt((count + 1) / (count - 1))
-    deviations = points - points.mean()
-    return np.asarray(over_units + scale * (resampler.of_seeds(count) @ deviations))
+@dataclass(frozen=True)
+class Scatter:
+    """How a value, the mean over seeds, scatters.
 
-
-def interval(
-    value: float,
-    resampled: NDArray[np.float64],
-    bounds: tuple[float, float],
-    guard: NDArray[np.float64] | None = None,
-) -> tuple[float, float]:
-    """The percentile interval of a value, inside `bounds`; always holds the value itself.
-
-    guard: for a bounded mean, weights of one unit more than was seen (`Resampler.guard`), [R].
-    It stands at the lower bound for the low end and at the upper bound for the high end, so equal
-    answers in all units don't pass for certainty. For a share of independent samples this is the
-    exact interval of Clopper and Pearson (1934): no error in n gives 0.025^(1/n) as the low end.
+    resampled: over units and seeds, [R]. error: standard error, with as many `degrees` of freedom.
+    guard: for a bounded mean, the weights of one unit more than was seen (`Resampler.guard`), [R].
     """
-    if not isfinite(value) or not np.isfinite(resampled).all():
+
+    resampled: NDArray[np.float64]
+    error: float
+    degrees: float
+    units: int
+    guard: NDArray[np.float64] | None = None
+
+
+def scatter(
+    points: NDArray[np.float64],
+    draws: NDArray[Any],
+    units: int,
+    resampler: Resampler,
+    *,
+    guarded: bool = False,
+) -> Scatter:
+    """The scatter of the mean of per-seed values `points` [S], resampled over units `draws` [S, R].
+
+    Units enter by their resamples, seeds by Student's t of S - 1 degrees, as few seeds tell their
+    own spread badly (Gosset 1908); both together have Welch and Satterthwaite's degrees (1946).
+    Without a guard the resamples of few units are widened to what Student's t of units - 1 degrees
+    asks for. One seed adds no doubt: what is said then is said of these very models.
+    """
+    value, count = points.mean(), len(points)
+    with np.errstate(invalid="ignore"):  # a value that is not finite has no interval
+        of_units = draws.mean(axis=0, dtype=np.float64) - value
+        if not guarded and units > 1:
+            # A mean's posterior variance is s² (n - 1) / (n (n + 1)), where s² / n is unbiased.
+            of_units = of_units * sqrt((units + 1) / (units - 1))
+        unit_error = float(of_units.std())
+        seed_error = float(points.std(ddof=1)) / sqrt(count) if count > 1 else 0.0
+        wider = 1.0 if guarded else _t_quantile(units - 1) / _t_quantile(inf)
+        resampled = value + wider * of_units + seed_error * resampler.of_seeds(count)
+        degrees = _degrees((unit_error, units - 1), (seed_error, count - 1))
+        error = sqrt(unit_error**2 + seed_error**2)
+    return Scatter(resampled, error, degrees, units, resampler.guard(units) if guarded else None)
+
+
+def _degrees(*parts: tuple[float, int]) -> float:
+    """Degrees of freedom of a sum, from the standard error and the degrees of each part."""
+    total = sum(error**2 for error, _ in parts)
+    doubt = sum(error**4 / degrees for error, degrees in parts if error > 0 and degrees > 0)
+    return total**2 / doubt if doubt > 0 else inf
+
+
+def _t_quantile(degrees: float) -> float:
+    """How many standard errors the 95 % interval reaches to each side."""
+    from scipy import special
+
+    many = degrees > _MANY or degrees <= 0  # of one unit nothing is known anyway
+    return float(special.ndtri(1 - _TAIL) if many else special.stdtrit(degrees, 1 - _TAIL))
+
+
+def interval(value: float, of: Scatter, bounds: tuple[float, float]) -> tuple[float, float]:
+    """The 95 % interval of a value, inside `bounds`; always holds the value itself.
+
+    With a guard it is the percentile interval with one unit more than was seen, which stands at the
+    lower bound for the low end and at the upper bound for the high end, so equal answers in all
+    units don't pass for certainty. For a share of independent samples this is the exact interval of
+    Clopper and Pearson (1934): no error in n gives 0.025^(1/n) as the low end.
+
+    Without one it reaches as far as the percentiles or Student's t do, whichever is further, and
+    for what is bounded below only, as far up as t does on the log scale: means of skewed values,
+    such as perplexities, have long upper tails (Zhou and Gao 1997, Confidence intervals for the
+    log-normal mean).
+    """
+    if not isfinite(value) or not np.isfinite(of.resampled).all():
         return nan, nan
     least, most = bounds
-    low = np.quantile(_with_one_more(resampled, least, guard), _TAIL, method="hazen")
-    high = np.quantile(_with_one_more(resampled, most, guard), 1 - _TAIL, method="hazen")
-    return max(min(float(low), value), least), min(max(float(high), value), most)
+    low = float(np.quantile(_with_one_more(of, least), _TAIL, method="hazen"))
+    high = float(np.quantile(_with_one_more(of, most), 1 - _TAIL, method="hazen"))
+    if of.guard is None:
+        half = _t_quantile(of.degrees) * of.error
+        low, high = min(low, value - half), max(high, value + half)
+        above = value - least
+        if isfinite(least) and not isfinite(most) and above > 0:
+            high = max(high, least + above * exp(min(half / above, _FAR)))
+    return max(min(low, value), least), min(max(high, value), most)
 
 
-def _with_one_more(
-    resampled: NDArray[np.float64], at: float, guard: NDArray[np.float64] | None
-) -> NDArray[np.float64]:
-    return resampled if guard is None else resampled + guard * (at - resampled)
+def _with_one_more(of: Scatter, at: float) -> NDArray[np.float64]:
+    return of.resampled if of.guard is None else of.resampled + of.guard * (at - of.resampled)
 
 
 def mean(values: Sequence[float] | NDArray[np.float64]) -> float:
@@ -165,31 +223,38 @@ def mean(values: Sequence[float] | NDArray[np.float64]) -> float:
     return fsum(values) / len(values)
 
 
-def p_value(
-    value: float,
-    resampled: NDArray[np.float64],
-    units: int,
-    bounds: tuple[float, float],
-    guard: NDArray[np.float64] | None = None,
-) -> float:
+def p_value(value: float, of: Scatter, bounds: tuple[float, float]) -> float:
     """Two-sided p-value of a difference being zero; 1 where it can't be told.
 
-    Twice the share of resamples on the far side of zero, plus one; with `guard` as in `interval`,
+    Twice the share of resamples on the far side of zero, plus one; with a guard as in `interval`,
     which makes it the exact test of McNemar for a difference of two shares. Where no resample is
-    on the far side, they have reached their resolution and the normal tail of the same spread goes
-    on, so that many comparisons can still be corrected for; never below 2^(1-units), the least
-    that a sign test gives.
+    on the far side, they have reached their resolution and the tail of Student's t goes on, so that
+    many comparisons can still be corrected for; without a guard it is never below that tail. Never
+    below 2^(1-units), the least that a sign test gives.
     """
-    if not isfinite(value) or not np.isfinite(resampled).all() or value == 0:
+    if not isfinite(value) or not np.isfinite(of.resampled).all() or value == 0:
         return 1.0
     sign, worst = (1, bounds[0]) if value > 0 else (-1, bounds[1])
-    signed = sign * _with_one_more(resampled, worst, guard)
+    signed = sign * _with_one_more(of, worst)
     beyond = int(np.count_nonzero(signed <= 0))
     p = min(1.0, 2 * (beyond + 1) / (len(signed) + 1))
-    if beyond == 0:
-        deviation = float(signed.std())
-        p = min(p, erfc(float(signed.mean()) / deviation / sqrt(2)) if deviation else 0.0)
-    return max(p, 2.0 ** (1 - units))
+    if of.guard is None:
+        tail = _t_tail(abs(value), of.error, of.degrees)
+        p = tail if beyond == 0 else max(p, tail)
+    elif beyond == 0:
+        p = min(p, _t_tail(float(np.median(signed)), of.error, of.degrees))
+    return max(p, 2.0 ** (1 - of.units))
+
+
+def _t_tail(distance: float, error: float, degrees: float) -> float:
+    """Chance of lying so far from zero, to either side."""
+    from scipy import special
+
+    if error == 0:
+        return 0.0
+    many = degrees > _MANY
+    tail = special.ndtr(-distance / error) if many else special.stdtr(degrees, -distance / error)
+    return float(2 * tail)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -14,7 +14,7 @@ from bequest.core.errors import Problem, RequestError
 from bequest.measure.address import find_row
 from bequest.measure.contrasts import find_metric
 from bequest.measure.grid import Grid, read
-from bequest.measure.intervals import Estimate, interval, mean, spread
+from bequest.measure.intervals import Estimate, interval, mean, scatter
 from bequest.measure.learned import JOINT, SINGLE, learned_in
 from bequest.measure.missing import MissingScore, check
 from bequest.measure.rows import GIVEN, MAIN
@@ -174,12 +174,12 @@ class TaskSequence:
         units = len(np.unique(np.concatenate([cell.units for cell in cells])))
         samples = sum(cell.samples for cell in {id(c.units): c for c in cells}.values())
         value = mean(points)
-        guard = resampler.guard(units) if np.isfinite(bounds).all() else None
-        drawn = spread(points, resampled, resampler)
         # A maximum of noisy scores lies too high, and its resamples lie as much too high again:
         # without this the interval of a forgetting that is none would seldom hold zero.
-        unbiased = drawn - 2 * (drawn.mean() - value)
-        low, high = interval(value, unbiased, bounds, guard)
+        unbiased = resampled - 2 * (resampled.mean() - value)
+        guarded = bool(np.isfinite(bounds).all())
+        spread = scatter(points, unbiased, units, resampler, guarded=guarded)
+        low, high = interval(value, spread, bounds)
         return Estimate(value, low, high, samples, units, tuple(points.tolist()))
 
 

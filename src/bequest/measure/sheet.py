@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bequest.core.errors import Problem, RequestError
-from bequest.measure.intervals import Estimate, interval, mean, p_value, spread
+from bequest.measure.intervals import Estimate, interval, mean, p_value, scatter
 from bequest.measure.panel import Cell, Drawn, Panel, panels
 
 if TYPE_CHECKING:
@@ -164,14 +164,14 @@ class Sheet:
         self, panel: Panel, drawn: Sequence[Drawn], bounds: tuple[float, float], is_mean: bool
     ) -> Measured:
         points = np.array([one.point for one in drawn])
-        resampled = spread(points, np.stack([one.resampled for one in drawn]), self._resampler)
-        guarded = is_mean and np.isfinite(bounds).all()
-        guard = self._resampler.guard(panel.units) if guarded else None
+        draws = np.stack([one.resampled for one in drawn])
+        guarded = is_mean and bool(np.isfinite(bounds).all())
+        spread = scatter(points, draws, panel.units, self._resampler, guarded=guarded)
         value = mean(points)
-        low, high = interval(value, resampled, bounds, guard)
+        low, high = interval(value, spread, bounds)
         seeds = tuple(points.tolist())
         estimate = Estimate(value, low, high, panel.samples, panel.units, seeds)
-        return Measured(estimate, p_value(value, resampled, panel.units, bounds, guard))
+        return Measured(estimate, p_value(value, spread, bounds))
 
     def _own(self, row: int) -> list[Cell]:
         return [(row, seed) for seed in self._cells.seeds_of(row, self.task)]

@@ -161,7 +161,8 @@ def last_main(matrix: Matrix) -> int | None:
 
 def _changes_table(matrix: Matrix, changes: list[Change]) -> Table:
     """One line for each pair of stages, one column for each task."""
-    table = _table("What changed (▲ surely better, ▼ surely worse, · can't be told)")
+    about = "; one seed: these very models" if len(matrix.cells.seeds) == 1 else ""
+    table = _table(f"What changed (▲ surely better, ▼ surely worse, · can't be told{about})")
     table.add_column("stage", overflow="fold")
     table.add_column("compared with", overflow="fold")
     pairs: dict[tuple[int, int], dict[str, Text]] = {}

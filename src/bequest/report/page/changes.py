@@ -25,7 +25,7 @@ def changes(matrix: Matrix) -> Html:
     found = matrix.changes()
     if not found:
         return tag("p", "No two rows can be compared.", class_="soft")
-    return join([tag("p", _note(), class_="soft"), *_tables(matrix, found)])
+    return join([tag("p", _note(len(matrix.cells.seeds)), class_="soft"), *_tables(matrix, found)])
 
 
 def verdict_words(change: Change) -> Html:
@@ -34,11 +34,13 @@ def verdict_words(change: Change) -> Html:
     return tag("span", said, class_=f"told {_CLASSES[change.verdict]}")
 
 
-def _note() -> str:
-    return (
-        "Every change is measured on the same samples and seeds. “Surely” allows for the number "
+def _note(seeds: int) -> str:
+    measured = "Every change is measured on the same samples and seeds. “Surely” allows for the "
+    chance = (
         "of comparisons: were nothing changed, one “surely” would appear in at most 5 % of runs."
     )
+    one = " With one seed this is about these very models: the same methods may end otherwise."
+    return f"{measured}number {chance}{one if seeds == 1 else ''}"
 
 
 def _tables(matrix: Matrix, found: Sequence[Change]) -> Iterator[Html]:

@@ -270,3 +270,26 @@ def test_a_cell_that_is_absent_says_why_in_the_data_frame():
     first = frame.iloc[0]
     assert first.absent == "no such head"
     assert np.isnan(first.value)
+
+
+def test_the_interval_beside_a_verdict_is_the_one_that_was_judged():
+    rng = np.random.default_rng(5)
+    tasks = tuple(f"t{number}" for number in range(8))
+    hard = rng.random((8, 300))
+    outcomes = {
+        (row, task, 0): Outcomes(
+            np.arange(300), {"correct": hard[i] + 0.2 * rng.random(300) < edge}
+        )
+        for row in (0, 1)
+        for i, task in enumerate(tasks)
+        for edge in (0.7 + row * 0.012 * i,)
+    }
+    rows = (
+        Row("given", "m", "m", line="given"),
+        Row("step", "trained", "m", order=1, after=0),
+    )
+    changes = Matrix(Cells(rows, tasks, (0,), outcomes)).changes()
+    surely = [change.verdict != "can't be told" for change in changes]
+    assert 0 < sum(surely) < len(changes)
+    for change, sure in zip(changes, surely, strict=True):
+        assert (not change.difference.low <= 0 <= change.difference.high) == sure

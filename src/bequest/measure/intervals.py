@@ -179,16 +179,18 @@ def _degrees(*parts: tuple[float, int]) -> float:
     return total**2 / doubt if doubt > 0 else inf
 
 
-def _t_quantile(degrees: float) -> float:
-    """How many standard errors the 95 % interval reaches to each side."""
+def _t_quantile(degrees: float, tail: float = _TAIL) -> float:
+    """How many standard errors an interval reaches to each side, with `tail` left out there."""
     from scipy import special
 
     many = degrees > _MANY or degrees <= 0  # of one unit nothing is known anyway
-    return float(special.ndtri(1 - _TAIL) if many else special.stdtrit(degrees, 1 - _TAIL))
+    return float(-(special.ndtri(tail) if many else special.stdtrit(degrees, tail)))
 
 
-def interval(value: float, of: Scatter, bounds: tuple[float, float]) -> tuple[float, float]:
-    """The 95 % interval of a value, inside `bounds`; always holds the value itself.
+def interval(
+    value: float, of: Scatter, bounds: tuple[float, float], level: float = LEVEL
+) -> tuple[float, float]:
+    """The interval of a value at a level, inside `bounds`; always holds the value itself.
 
     With a guard it is the percentile interval with one unit more than was seen, which stands at the
     lower bound for the low end and at the upper bound for the high end, so equal answers in all
@@ -202,16 +204,23 @@ def interval(value: float, of: Scatter, bounds: tuple[float, float]) -> tuple[fl
     """
     if not isfinite(value) or not np.isfinite(of.resampled).all():
         return nan, nan
-    least, most = bounds
-    low = float(np.quantile(_with_one_more(of, least), _TAIL, method="hazen"))
-    high = float(np.quantile(_with_one_more(of, most), 1 - _TAIL, method="hazen"))
+    (least, most), tail = bounds, (1 - level) / 2
+    half = _t_quantile(of.degrees, tail) * of.error
+    low = _end(_with_one_more(of, least), tail, half, -1)
+    high = _end(_with_one_more(of, most), tail, half, 1)
     if of.guard is None:
-        half = _t_quantile(of.degrees) * of.error
         low, high = min(low, value - half), max(high, value + half)
         above = value - least
         if isfinite(least) and not isfinite(most) and above > 0:
             high = max(high, least + above * exp(min(half / above, _FAR)))
     return max(min(low, value), least), min(max(high, value), most)
+
+
+def _end(resampled: NDArray[np.float64], tail: float, half: float, side: int) -> float:
+    """The percentile with `tail` beyond it; where resamples are too few for it, by Student's t."""
+    if tail * len(resampled) < 1:
+        return float(np.median(resampled)) + side * half
+    return float(np.quantile(resampled, tail if side < 0 else 1 - tail, method="hazen"))
 
 
 def _with_one_more(of: Scatter, at: float) -> NDArray[np.float64]:

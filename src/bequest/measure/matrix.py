@@ -17,7 +17,7 @@ from bequest.measure.intervals import Estimate, Resampler, holm
 from bequest.measure.metrics import SCORES
 from bequest.measure.rows import comparisons
 from bequest.measure.sequences import TaskSequence, sequences
-from bequest.measure.sheet import CellDraws, Sheet
+from bequest.measure.sheet import CellDraws, Measured, Sheet
 from bequest.measure.show import as_frame, as_html, as_text
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ SURE = 0.05
 class Change:
     """How a row differs from the state of its model before it, on one task.
 
-    difference: of the task's primary metric; p: two-sided, Holm-adjusted over all changes.
+    difference: of the task's primary metric, with the interval that was judged: at the level that
+        Holm's correction leaves to this comparison. p: two-sided, adjusted over all changes.
     """
 
     row: int
@@ -179,7 +180,7 @@ class Matrix:
         ]
         p_values = holm([one.p for one in measured])
         return [
-            Change(*which, one.estimate, p, _told(METRICS[which[3]], one.estimate.value, p))
+            Change(*which, _judged(one, p), p, _told(METRICS[which[3]], one.estimate.value, p))
             for which, one, p in zip(wanted, measured, p_values, strict=True)
         ]
 
@@ -222,6 +223,11 @@ class Matrix:
             title = self.rows[row].title
             raise RequestError(Problem(f"{metric.name} @ {title} was not measured"))
         return float(costs[metric.name])
+
+
+def _judged(one: Measured, adjusted: float) -> Estimate:
+    """The estimate with the interval that leaves zero out where the adjusted p-value is small."""
+    return one.at(1 - SURE * one.p / adjusted) if adjusted > 0 else one.estimate
 
 
 def _told(metric: Metric, difference: float, p: float) -> Told:

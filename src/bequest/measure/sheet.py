@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bequest.core.errors import Problem, RequestError
-from bequest.measure.intervals import Estimate, interval, mean, p_value, scatter
+from bequest.measure.intervals import Estimate, Scatter, interval, mean, p_value, scatter
 from bequest.measure.panel import Cell, Drawn, Panel, panels
 
 if TYPE_CHECKING:
@@ -30,6 +30,13 @@ class Measured:
 
     estimate: Estimate
     p: float
+    spread: Scatter
+    bounds: tuple[float, float]
+
+    def at(self, level: float) -> Estimate:
+        """The estimate with its interval at another level."""
+        low, high = interval(self.estimate.value, self.spread, self.bounds, level)
+        return replace(self.estimate, low=low, high=high)
 
 
 @dataclass(frozen=True)
@@ -171,7 +178,7 @@ class Sheet:
         low, high = interval(value, spread, bounds)
         seeds = tuple(points.tolist())
         estimate = Estimate(value, low, high, panel.samples, panel.units, seeds)
-        return Measured(estimate, p_value(value, spread, bounds))
+        return Measured(estimate, p_value(value, spread, bounds), spread, bounds)
 
     def _own(self, row: int) -> list[Cell]:
         return [(row, seed) for seed in self._cells.seeds_of(row, self.task)]

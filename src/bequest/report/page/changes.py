@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MARKS = {"surely better": "▲ ", "surely worse": "▼ ", "can't be told": "≈ "}
 _CLASSES = {"surely better": "good", "surely worse": "bad", "can't be told": "unsure"}
 _MOST = 12  # lines that aren't folded
-_HEAD = ("stage", "task", "verdict", "difference", "95 % interval", "around zero")
+_HEAD = ("stage", "task", "verdict", "difference", "interval judged", "around zero")
 
 
 def changes(matrix: Matrix) -> Html:
@@ -35,12 +35,13 @@ def verdict_words(change: Change) -> Html:
 
 
 def _note(seeds: int) -> str:
-    measured = "Every change is measured on the same samples and seeds. “Surely” allows for the "
-    chance = (
-        "of comparisons: were nothing changed, one “surely” would appear in at most 5 % of runs."
+    said = (
+        "Every change is measured on the same samples and seeds. “Surely” and the intervals allow "
+        "for the number of comparisons: were nothing changed, one “surely” would appear in at most "
+        "5 % of runs."
     )
     one = " With one seed this is about these very models: the same methods may end otherwise."
-    return f"{measured}number {chance}{one if seeds == 1 else ''}"
+    return said + one if seeds == 1 else said
 
 
 def _tables(matrix: Matrix, found: Sequence[Change]) -> Iterator[Html]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
+    from bequest.measure.intervals import Estimate
     from bequest.measure.matrix import Matrix
 
 _FEW = 3  # so many tasks are told one by one
@@ -83,25 +84,28 @@ def _compared(matrix: Matrix, own: Sequence[Pair]) -> str:
 
 def _on_a_task(matrix: Matrix, pair: Pair, mine: str, other: str) -> str:
     values = [matrix.value(pair.metric, i, pair.task).value for i in (pair.row, pair.other)]
-    difference = matrix.value(pair.metric, pair.row, pair.task, pair.other)
+    difference, verdict = _judged(matrix, pair)
     interval = spread(difference.low, difference.high, sign=True)
     return (
         f"{mine} reaches {number(values[0])} {words(pair.metric)} on {pair.task}, "
-        f"{other} {number(values[1])}: {_verdict(matrix, pair)} "
-        f"({signed(difference.value)}, {interval})"
+        f"{other} {number(values[1])}: {verdict} ({signed(difference.value)}, {interval})"
     )
 
 
 def _verdict(matrix: Matrix, pair: Pair) -> str:
-    """What the family of all changes says; for a pair outside it, what its own interval does."""
+    return _judged(matrix, pair)[1]
+
+
+def _judged(matrix: Matrix, pair: Pair) -> tuple[Estimate, str]:
+    """The difference and its verdict: as one of all changes, else by its own interval."""
     for change in matrix.changes():
         if Pair(change.row, change.reference, change.task, change.metric) == pair:
-            return change.verdict
+            return change.difference, change.verdict
     difference = matrix.value(pair.metric, pair.row, pair.task, pair.other)
     if difference.low <= 0 <= difference.high:
-        return "can't be told"
+        return difference, "can't be told"
     higher = METRICS[pair.metric].better == "higher"
-    return "better" if (difference.value > 0) == higher else "worse"
+    return difference, "better" if (difference.value > 0) == higher else "worse"
 
 
 def _other_rules(judged: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from bequest.runner.label_spaces import own_labels
 from bequest.runner.work import planned_steps
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def dry_run(prepared: Prepared) -> Estimate:
 
 def _data(name: str, task: Task) -> Data:
     samples = {str(side): len(split) for side, split in task.splits.items()}
-    return Data(name, samples, list(task.labels), list(task.notes))
+    return Data(name, samples, list(own_labels(task)), list(task.notes))
 
 
 def _models_on_disk(prepared: Prepared) -> int:

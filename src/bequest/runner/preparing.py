@@ -18,6 +18,7 @@ from bequest.recipe.places import placed
 from bequest.recipe.reading import read
 from bequest.runner.facts import look_at
 from bequest.runner.heads import heads_problems
+from bequest.runner.label_spaces import in_one_space, label_problems
 from bequest.runner.moments import moments_problems
 from bequest.runner.strangers import built_for, stranger_problems, strangers
 from bequest.runner.widths import width_problems
@@ -105,9 +106,14 @@ def prepare(
     for name, spec in plan.tasks.items():
         problems += _attempt(partial(_load, tasks, name, spec), ("tasks", name))
     if not problems:
-        problems = [*_same_labels(plan, tasks), *_splits(plan, tasks), *_sides(draft, plan, tasks)]
+        problems = [
+            *label_problems(plan, tasks),
+            *_splits(plan, tasks),
+            *_sides(draft, plan, tasks),
+        ]
         problems += [*moments_problems(draft, plan, tasks), *stranger_problems(plan, tasks)]
     if not problems:
+        tasks = in_one_space(plan, tasks)
         problems = list(_data_problems(plan, tasks))
     facts: dict[str, Facts] = {}
     prepared = Prepared(plan, tasks, chosen, facts)
@@ -176,22 +182,6 @@ def _attempt(work: Callable[[], object], field: tuple[str, ...]) -> list[Problem
         error.add_note(dotted(field))
         raise
     return []
-
-
-def _same_labels(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
-    entries, odd = plan.entries, strangers(plan, tasks)
-    asked = [task for name, task in tasks.items() if task.asks == "logits" and name not in odd]
-    for task in asked[1:]:
-        first = asked[0]
-        if set(task.labels) != set(first.labels):
-            only = ", ".join(sorted(set(task.labels) ^ set(first.labels))[:10])
-            what = f"its labels differ from those of `{first.name}` ({only})"
-            yield Problem(what, "one model can't answer both; use a recipe for each",
-                          ("tasks", entries[task.name]))  # fmt: skip
-        elif task.shape != first.shape:
-            what = f"its inputs have shape {task.shape}, those of `{first.name}` {first.shape}"
-            yield Problem(what, "one model can't take both; use a recipe for each",
-                          ("tasks", entries[task.name]))  # fmt: skip
 
 
 def _data_problems(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:

@@ -67,7 +67,7 @@ def decode(source: Path | bytes, size: int, channels: int) -> Picture:
     try:
         return _decode(source, size, channels)
     except UnidentifiedImageError as error:
-        raise ValueError("its content is not that of a picture") from error
+        raise ValueError("its content is not that of a picture that can be read") from error
     except Exception as error:  # whatever a decoder raises, the file is to blame
         raise ValueError(str(error) or type(error).__name__) from error
 

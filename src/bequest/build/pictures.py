@@ -78,11 +78,10 @@ class ImageFiles:
             StoreError: one can't be read any more.
         """
         wanted = self._rows[rows]
-        decoded = self.decoded(np.atleast_1d(wanted))
-        if broken := [found for found in decoded if isinstance(found, str)]:
+        found = self.decoded(np.atleast_1d(wanted))
+        if broken := [one for one in found if isinstance(one, str)]:
             raise StoreError(f"a picture can't be read any more: {broken[0]}")
-        found = [one.pixels for one in decoded if isinstance(one, Picture)]
-        pictures = _stacked(found, self._deep) if found else self._none()
+        pictures = stacked(found, deep=self._deep) if found else self._none()
         return pictures[0] if np.ndim(wanted) == 0 else pictures
 
     def take(self, rows: NDArray[np.int64]) -> ImageFiles:
@@ -90,7 +89,11 @@ class ImageFiles:
         kept = self._rows[rows]
         return ImageFiles(self._sources, self._size, self._channels, kept, deep=self._deep)
 
-    def decoded(self, positions: NDArray[np.int64]) -> list[Picture | str]:
+    def decoded(self, positions: NDArray[np.int64]) -> list[NDArray[Any] | str]:
+        """The pixels of each picture of the sources at `positions`, or why it can't be read."""
+        return [one if isinstance(one, str) else one.pixels for one in self.read(positions)]
+
+    def read(self, positions: NDArray[np.int64]) -> list[Picture | str]:
         """Each picture of the sources at `positions`, or why it can't be read."""
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             return list(pool.map(self._picture, positions.tolist()))
@@ -132,7 +135,9 @@ class _Reading:
         self.ids[rows] = content_ids(each.pixels.tobytes() for each in found)
         self._deepen()
         if self.pictures is not None:
-            self.pictures[rows] = _stacked([each.pixels for each in found], bool(self.traits[DEEP]))
+            self.pictures[rows] = stacked(
+                [each.pixels for each in found], deep=bool(self.traits[DEEP])
+            )
 
     def notes(self) -> list[str]:
         """What was done to some of the pictures."""
@@ -170,7 +175,7 @@ def read_pictures(
     reading = _Reading(files)
     for start in range(0, len(files), _AT_ONCE):
         rows = np.arange(start, min(start + _AT_ONCE, len(files)))
-        reading.add(rows, files.decoded(rows))
+        reading.add(rows, files.read(rows))
     if reading.broken:
         raise RequestError(_unreadable(reading.broken))
     deep = bool(reading.traits[DEEP])
@@ -198,9 +203,10 @@ def picture_task(
     return assemble(settings, name, "image", labels, pool, prepare, notes)
 
 
-def _stacked(pictures: Sequence[NDArray[Any]], deep: bool) -> NDArray[Any]:
-    """Pictures [n, channels, size, size], all float32 in [0, 1] where some are deep."""
-    return np.stack([floats(one) if deep and one.dtype == np.uint8 else one for one in pictures])
+def stacked(pictures: Sequence[Any], *, deep: bool = False) -> NDArray[Any]:
+    """Pictures [n, channels, size, size]: float32 in [0, 1] if `deep` or if one is, else uint8."""
+    deep = deep or any(one.dtype == np.float32 for one in pictures)
+    return np.stack([floats(one) if deep else one for one in pictures])
 
 
 def _unreadable(broken: list[str]) -> Problem:

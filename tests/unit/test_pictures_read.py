@@ -1,6 +1,7 @@
 """What becomes of picture files of every kind: pixels, notes and refusals."""
 
 import io
+import zlib
 
 import datasets
 import numpy as np
@@ -22,24 +23,21 @@ def written(image, kind, **settings):
     return content.getvalue()
 
 
+def entry(tag, value, count=1, kind=4):
+    """A field of a TIFF's directory: a number of 32 bits, or the place of some of 16."""
+    parts = ((tag, 2), (kind, 2), (count, 4), (value, 4))
+    return b"".join(number.to_bytes(width, "little") for number, width in parts)
+
+
 def tiff_of(values, bits):
-    """A grey TIFF of one strip whose bits per sample, a multiple of 4, Pillow can't write."""
-    flat = values.ravel().astype(np.uint32)
-    packed = [f"{int(value):0{bits}b}" for value in flat]
-    data = int("".join(packed), 2).to_bytes(len(flat) * bits // 8, "big")
-    height, width = values.shape
-    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 0), (277, 1)]
-    tags += [(278, height), (279, len(data))]
-    start = 8 + 2 + 12 * len(tags) + 4
-    entries = b"".join(
-        tag.to_bytes(2, "little")
-        + (4).to_bytes(2, "little")
-        + (1).to_bytes(4, "little")
-        + (start if tag == 273 else value).to_bytes(4, "little")
-        for tag, value in tags
-    )
+    """A grey TIFF of one strip, whose bits per sample Pillow may not write."""
+    written_out = "".join(f"{int(value):0{bits}b}" for value in values.ravel())
+    data = int(written_out, 2).to_bytes(len(written_out) // 8, "big")
+    start = 8 + 2 + 12 * 9 + 4
+    tags = {256: values.shape[1], 257: values.shape[0], 258: bits, 259: 1, 262: 1, 273: start}
+    tags |= {277: 1, 278: values.shape[0], 279: len(data)}
     head = b"II*\0" + (8).to_bytes(4, "little") + len(tags).to_bytes(2, "little")
-    return head + entries + bytes(4) + data
+    return head + b"".join(entry(tag, value) for tag, value in tags.items()) + bytes(4) + data
 
 
 # --- Pixels ----------------------------------------------------------------------------------
@@ -95,30 +93,40 @@ def test_deep_pictures_are_turned_and_resized_within_their_range():
     assert found.max() <= 1
 
 
-def sixteen_bits_per_colour(kind):
-    """A picture of 16 bits per colour in a form that Pillow reads but can't write."""
-    pixels = np.random.default_rng(2).integers(0, 65536, (8, 8, 3)).astype(">u2")
-    return b"P6 8 8 65535\n" + pixels.tobytes() if kind == "PPM" else png_of(pixels)
-
-
-def png_of(pixels):
-    import zlib
-
+def png_of(pixels, colour):
+    """A PNG of 16 bits; colour: 2 for three colours, 4 for grey with alpha, 6 for both."""
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)
-    size = (8).to_bytes(4, "big") * 2
 
     def chunk(name, data):
         whole = name + data
         return len(data).to_bytes(4, "big") + whole + zlib.crc32(whole).to_bytes(4, "big")
 
-    header = chunk(b"IHDR", size + bytes([16, 2, 0, 0, 0]))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    head = chunk(b"IHDR", (8).to_bytes(4, "big") * 2 + bytes([16, colour, 0, 0, 0]))
+    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + head + body
 
 
-@pytest.mark.parametrize("kind", ["PNG", "PPM"])
-def test_colours_of_16_bits_are_refused(kind):
+@pytest.mark.parametrize(("kind", "channels"), [("PNG", 3), ("PNG", 2), ("PNG", 4), ("PPM", 3)])
+def test_colours_of_16_bits_are_refused(kind, channels):
+    """Pillow reads such files, by their upper 8 bits and without a word, but writes none."""
+    pixels = np.random.default_rng(2).integers(0, 65536, (8, 8, channels)).astype(">u2")
+    content = b"P6 8 8 65535\n" + pixels.tobytes()
+    if kind == "PNG":
+        content = png_of(pixels, {2: 4, 3: 2, 4: 6}[channels])
     with pytest.raises(ValueError, match="16 bits per colour, of which only 8 would be read"):
-        decode(sixteen_bits_per_colour(kind), 8, 3)
+        decode(content, 8, 3)
+
+
+def test_colours_of_16_bits_in_tiff_are_refused():
+    strip = bytes(8 * 8 * 6)
+    content = tiff_of(np.zeros((8, 8), np.uint16), 16)
+    start = content.index(strip[:128], 100)
+    tags = content[:start].replace(*(entry(258, 16), entry(258, start, count=3, kind=3)))
+    tags = tags.replace(entry(262, 1), entry(262, 2)).replace(entry(277, 1), entry(277, 3))
+    tags = tags.replace(entry(279, 128), entry(279, len(strip)))
+    tags = tags.replace(entry(273, start), entry(273, start + 6))
+    with pytest.raises(ValueError, match="16 bits per colour"):
+        decode(tags + (16).to_bytes(2, "little") * 3 + strip, 8, 3)
 
 
 def test_whole_numbers_of_32_bits_are_refused():

@@ -90,11 +90,12 @@ def class_folders(place: Path) -> list[tuple[str, Path]]:
 
 
 def folders(place: Path) -> list[Path]:
-    """The folders in a folder, but hidden ones and those that archives leave behind."""
-    return sorted(path for path in place.iterdir() if path.is_dir() and not _passed_over(path))
+    """The folders in a folder, but those that are passed over."""
+    return sorted(path for path in place.iterdir() if path.is_dir() and not passed_over(path))
 
 
-def _passed_over(folder: Path) -> bool:
+def passed_over(folder: Path) -> bool:
+    """Whether a folder is hidden, or one that archives leave behind."""
     return folder.name.startswith(".") or folder.name in _LEFT_BEHIND
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from bequest.build.decoding import endings
-from bequest.build.paths import class_folders, folders
+from bequest.build.paths import class_folders, folders, passed_over
 from bequest.core.errors import Problem, RequestError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _JUNK = ("desktop.ini", "thumbs.db")  # what Windows keeps for its own use
 _SHOWN = 10
@@ -67,10 +65,14 @@ class Survey:
 
         above: the folders that this one stands in, and itself, so that no link leads in a circle.
         """
-        for path in sorted(folder.iterdir()):
-            if not path.is_dir():
-                self._file(path, side, label)
-        for inner in folders(folder):
+        with os.scandir(folder) as listed:
+            entries = sorted(listed, key=lambda entry: entry.name)
+        for entry in entries:
+            if not entry.is_dir():
+                self._file(entry, side, label)
+        for inner in [Path(entry.path) for entry in entries if entry.is_dir()]:
+            if passed_over(inner):
+                continue
             if (real := inner.resolve()) in above:
                 self.lost += 1
             else:
@@ -79,20 +81,21 @@ class Survey:
     def leave(self, folder: Path) -> None:
         """Count the files of a folder that stand outside the folders of classes."""
         for path in folder.iterdir():
-            if path.is_file() and not path.name.startswith(".") and not _is_junk(path):
-                self.outside[_ending(path)] += 1
+            if path.is_file() and not path.name.startswith(".") and not _is_junk(path.name):
+                self.outside[_ending(path.name)] += 1
 
-    def _file(self, path: Path, side: str, label: str) -> None:
-        if path.name.startswith("._") or _is_junk(path):
+    def _file(self, entry: os.DirEntry[str], side: str, label: str) -> None:
+        ending = _ending(entry.name)
+        if entry.name.startswith("._") or _is_junk(entry.name):
             return
-        if path.name.startswith("."):
-            self.hidden += _ending(path) in endings()
-        elif not path.is_file():
+        if entry.name.startswith("."):
+            self.hidden += ending in endings()
+        elif not entry.is_file():
             self.lost += 1
-        elif _ending(path) in endings():
-            self.pictures.append((side, label, path))
+        elif ending in endings():
+            self.pictures.append((side, label, Path(entry.path)))
         else:
-            self.other[_ending(path)] += 1
+            self.other[ending] += 1
 
 
 def survey(place: Path) -> Survey:
@@ -109,24 +112,23 @@ def survey(place: Path) -> Survey:
             found.walk(folder, side, folder.name, frozenset({folder.resolve()}))
             if len(found.pictures) == before:
                 found.empty.append(str(folder.relative_to(place)))
-        used = {folder.parent for _, folder in classes} | {folder for _, folder in classes}
-        unused = [folder for folder in folders(place) if folder not in used]
-        sides = {folder.parent for _, folder in classes} - {place}
-        for folder in {place, *sides}:
+        used = {folder.parent for _, folder in classes}
+        for folder in used | {place}:
             found.leave(folder)
-        found.beside = [folder.name for folder in unused]
+        used |= {folder for _, folder in classes}
+        found.beside = [folder.name for folder in folders(place) if folder not in used]
     except OSError as error:
         problem = Problem(f"`{error.filename}` can't be listed: {error.strerror}", field=("path",))
         raise RequestError(problem) from error
     return found
 
 
-def _ending(path: Path) -> str:
-    return path.suffix.lower()
+def _ending(name: str) -> str:
+    return Path(name).suffix.lower()
 
 
-def _is_junk(path: Path) -> bool:
-    return path.name.lower() in _JUNK
+def _is_junk(name: str) -> bool:
+    return name.lower() in _JUNK
 
 
 def _counts(found: Counter[str]) -> str:

@@ -12,6 +12,7 @@ from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
     from bequest.build.classification import Classification
+    from bequest.build.picture_folders import Survey
 
 
 class Images(ImageSettings):
@@ -28,18 +29,11 @@ class Images(ImageSettings):
 
     def check(self) -> list[Problem]:
         """Shares, the folder, and that it holds pictures of at least two classes."""
-        problems, place = super().check(), located(self.path)
-        if not place.exists():
-            return [*problems, missing(self.path)]
-        if not place.is_dir():
-            return [*problems, Problem(f"`{self.path}` is not a folder", field=("path",))]
-
-        from bequest.build.picture_folders import survey
-
         try:
-            return [*problems, *survey(place).problems()]
+            self._survey()
         except RequestError as error:
-            return [*problems, *error.problems]
+            return error.problems
+        return []
 
     def load(self, name: str) -> Classification:
         """Pictures [channels, size, size]; the labels are the folders' names.
@@ -49,18 +43,13 @@ class Images(ImageSettings):
         Raises:
             RequestError: there are no pictures, or some can't be read.
         """
-        problems = self.check()
-        if problems:
-            raise RequestError(problems)
-
         import numpy as np
 
         from bequest.build.classification import label_space
-        from bequest.build.picture_folders import survey
         from bequest.build.pictures import picture_task, read_pictures
         from bequest.build.splitting import Pool
 
-        found = survey(located(self.path))
+        found = self._survey()
         labels = label_space(label for _, label, _ in found.pictures)
         position = {label: index for index, label in enumerate(labels)}
         targets = np.array([position[label] for _, label, _ in found.pictures], np.int64)
@@ -68,3 +57,18 @@ class Images(ImageSettings):
         ids, pictures, notes = read_pictures([file for _, _, file in found.pictures], self)
         pool = Pool(ids, targets, side)
         return picture_task(self, name, labels, pool, pictures, [*found.notes(), *notes])
+
+    def _survey(self) -> Survey:
+        from bequest.build.picture_folders import survey
+
+        problems, place = super().check(), located(self.path)
+        if not place.exists():
+            raise RequestError([*problems, missing(self.path)])
+        if not place.is_dir():
+            raise RequestError(
+                [*problems, Problem(f"`{self.path}` is not a folder", field=("path",))]
+            )
+        found = survey(place)
+        if problems := [*problems, *found.problems()]:
+            raise RequestError(problems)
+        return found

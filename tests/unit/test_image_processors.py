@@ -229,7 +229,7 @@ def test_pictures_that_are_enlarged_are_told_with_a_size(tmp_path):
     assert "write `size: 32`" in note
     assert live(tmp_path, (3, 32, 32)).notes == ()
     (tmp_path / "preprocessor_config.json").unlink()
-    assert "values stay in [0, 1]" in live(tmp_path, (3, 32, 32)).notes[0]
+    assert "they stay in [0, 1]" in live(tmp_path, (3, 32, 32)).notes[0]
 
 
 @pytest.mark.parametrize(

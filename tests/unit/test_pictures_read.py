@@ -192,6 +192,17 @@ def test_other_modes_become_colours_as_pillow_has_them(mode):
     assert np.array_equal(decode(content, 8, 3).pixels, wanted)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_pictures_are_turned_as_their_tag_says(kind):
+    upright = np.zeros((8, 8), np.uint8)
+    upright[:4] = 255
+    tag = Image.Exif()
+    tag[274] = 6  # to be turned by a quarter, clockwise
+    found = decode(written(Image.fromarray(upright), kind, exif=tag), 8, 1).pixels[0]
+    assert found[:, 4:].min() > 200
+    assert found[:, :4].max() < 50
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -66,9 +66,9 @@ def image_classifier(
     if wanted not in (taken[0], 0) and taken[0] != 1:
         what = f"`{spec.path}` takes {wanted} channels, the images have {taken[0]}"
         raise RequestError(Problem(what, "give the task as many `channels`"))
-    module, notes = _behind_processor(net, files.folder, (wanted or taken[0], *taken[1:]), taken[0])
-    _refuse_sizes(module, spec.path, taken)
     settings = settings_of(files.folder)
+    module, notes = _behind_processor(net, files.folder, settings, taken)
+    _refuse_sizes(module, spec.path, taken)
     reads = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     return ImageClassifier(
         module, known, processor=settings, reads=reads if settings else "", notes=notes
@@ -167,26 +167,21 @@ def _module_class() -> Any:
 
 
 def _behind_processor(
-    net: Any, folder: Path, shape: tuple[int, int, int], channels: int
+    net: Any, folder: Path, settings: Mapping[str, Any], shape: tuple[int, int, int]
 ) -> tuple[Any, tuple[str, ...]]:
-    """`net` behind the processor in its folder, for images of `channels`, and notes on it.
-
-    shape: of the images once they have the channels of the model.
-    """
-    settings = settings_of(folder)
+    """`net` behind the processor in its folder, for images of `shape`, and notes on it."""
+    channels = getattr(net.config, "num_channels", 0) or shape[0]
+    repeated = (0,) * channels if shape[0] < channels else ()  # grey to colour
     if not settings:
-        size, grey = getattr(net.config, "image_size", None), shape[0] != channels
-        before = Preprocessing(size=_size(size), order=(0,) * shape[0] if grey else ())
-        return logits_module(net, before).eval(), (
-            "no preprocessor_config.json says how pictures are made ready: values stay in [0, 1]",
-        )
+        before = Preprocessing(size=_size(getattr(net.config, "image_size", None)), order=repeated)
+        note = "no preprocessor_config.json says how pictures are made ready: they stay in [0, 1]"
+        return logits_module(net, before).eval(), (note,)
     with quiet():
         processor = own_processor(folder, settings)
-        before = preprocessing(processor, *shape)
-        if shape[0] != channels:
-            before = replace(before, order=(0,) * len(before.mean))
+        before = preprocessing(processor, channels, *shape[1:])
+        before = replace(before, order=repeated or before.order)
         module = logits_module(net, before).eval()
-        compare(processor, before, module.prepared, (channels, *shape[1:]))
+        compare(processor, before, module.prepared, shape)
     larger = enlarged_to(processor, *shape[1:])
     if larger is None:
         return module, ()

@@ -59,16 +59,23 @@ class Images(ImageSettings):
         return picture_task(self, name, labels, pool, pictures, [*found.notes(), *notes])
 
     def _survey(self) -> Survey:
+        """What lies in the folder.
+
+        Raises:
+            RequestError: the shares, or the folder, are wrong.
+        """
         from bequest.build.picture_folders import survey
 
         problems, place = super().check(), located(self.path)
         if not place.exists():
             raise RequestError([*problems, missing(self.path)])
         if not place.is_dir():
-            raise RequestError(
-                [*problems, Problem(f"`{self.path}` is not a folder", field=("path",))]
-            )
-        found = survey(place)
+            what = f"`{self.path}` is not a folder"
+            raise RequestError([*problems, Problem(what, field=("path",))])
+        try:
+            found = survey(place)
+        except RequestError as error:
+            raise RequestError([*problems, *error.problems]) from error
         if problems := [*problems, *found.problems()]:
             raise RequestError(problems)
         return found

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bequest.build import pictures
+from bequest.build import decoding, pictures
 from bequest.core.errors import RequestError
 from bequest.core.find import find
 
@@ -60,7 +60,10 @@ def test_named_sides_and_their_overlap(folder):
         "validation": 12,
         "test": 6,
     }
-    assert task.notes == ("3 samples of test also stood in train; they were left out of train",)
+    assert task.notes == (
+        "folders beside `train` were left out: `cat`, `dog`",
+        "3 samples of test also stood in train; they were left out of train",
+    )
 
 
 def test_pictures_on_demand_are_the_same(folder, monkeypatch):
@@ -90,7 +93,7 @@ def test_all_unreadable_pictures_are_named(folder):
 
 
 def test_huge_pictures_are_refused(folder, monkeypatch):
-    monkeypatch.setattr(pictures, "_MOST_PIXELS", 70)
+    monkeypatch.setattr(decoding, "_MOST_PIXELS", 70)
     with pytest.raises(RequestError, match="over 70 pixels"):
         images(folder).load("pets")
 
@@ -99,7 +102,7 @@ def test_folders_are_checked_before_reading(folder):
     assert images(folder).check() == []
     near = images(folder.parent / (folder.name + "s")).check()[0]
     assert near.meant == str(folder)
-    assert "0 folders of classes" in images(folder / "cat").check()[0].what
+    assert "holds no picture in a folder of a class" in images(folder / "cat").check()[0].what
     assert "not a folder" in images(folder / "cat" / "0.png").check()[0].what
 
 

@@ -66,7 +66,9 @@ class _Encoded:
     def __getitem__(self, index: int, /) -> Path | bytes:
         part, row = self._rows[index]
         encoded = self._parts[part][row][self._column] or {}
-        return encoded.get("bytes") or located(encoded.get("path") or "")
+        if content := encoded.get("bytes"):
+            return bytes(content)
+        return located(encoded["path"]) if encoded.get("path") else b""
 
 
 def _picture_task(
@@ -87,10 +89,10 @@ def _picture_task(
     side = np.repeat(np.array(list(sides), np.int8), [len(rows) for rows in parts])
     places = [(part, row) for part, rows in enumerate(parts) for row in range(len(rows))]
     sources = _Encoded(parts, image, [places[row] for row in known])
-    ids, pictures = read_pictures(sources, settings)
+    ids, pictures, read = read_pictures(sources, settings)
     group = column_group(told, settings)
     pool = Pool(ids, order[codes[known]], side[known], None if group is None else group[known])
-    return picture_task(settings, name, labels, pool, pictures, notes)
+    return picture_task(settings, name, labels, pool, pictures, [*notes, *read])
 
 
 def _fetched(settings: Dataset) -> Any:

@@ -9,7 +9,12 @@ from typing import Any
 from bequest.core.errors import Problem, RequestError, did_you_mean
 
 FOLDER_SIDES = ("train", "validation", "test")
-_ALSO = {"val": "validation", "valid": "validation"}
+_SIDES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+_LEFT_BEHIND = ("__MACOSX", "@eaDir")
 _JSON_LIMIT = 1 << 20
 
 
@@ -63,17 +68,39 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def class_folders(place: Path) -> list[tuple[str, Path]]:
-    """Every folder of a class, with the side it belongs to; training where none is named."""
-    sides = [(_ALSO.get(folder.name, folder.name), folder) for folder in _folders(place)]
-    if "train" not in (side for side, _ in sides):
-        return [("train", folder) for _, folder in sides]
-    return [
-        (side, inner)
-        for side, folder in sides
-        if side in FOLDER_SIDES
-        for inner in _folders(folder)
-    ]
+    """Every folder of a class, with the side it belongs to; training where none is named.
+
+    Raises:
+        RequestError: a folder is named like a side, but there are no classes in `train`; or one
+            beside `train` is named almost like a side.
+    """
+    found = folders(place)
+    sides = {folder: side for folder in found if (side := _SIDES.get(folder.name.lower()))}
+    if not sides:
+        return [("train", folder) for folder in found]
+    classes = [(side, inner) for folder, side in sides.items() for inner in folders(folder)]
+    if "train" not in {side for side, _ in classes}:
+        raise RequestError(_no_training(place, [folder.name for folder in sides]))
+    for folder in found:
+        near = did_you_mean(folder.name.lower(), _SIDES)
+        if folder not in sides and near:
+            what = f"`{place}` has a folder `{folder.name}` beside `train`"
+            raise RequestError(Problem(what, "no such side is known", ("path",), near))
+    return classes
 
 
-def _folders(place: Path) -> list[Path]:
-    return sorted(path for path in place.iterdir() if path.is_dir() and path.name[0] != ".")
+def folders(place: Path) -> list[Path]:
+    """The folders in a folder, but those that are passed over."""
+    return sorted(path for path in place.iterdir() if path.is_dir() and not passed_over(path))
+
+
+def passed_over(folder: Path) -> bool:
+    """Whether a folder is hidden, or one that archives leave behind."""
+    return folder.name.startswith(".") or folder.name in _LEFT_BEHIND
+
+
+def _no_training(place: Path, named: list[str]) -> Problem:
+    several = ", ".join(f"`{name}`" for name in named)
+    what = f"`{place}` has the sides {several}, but no folder of a class in `train`"
+    fix = "put the classes into `train/`; a class that is called so needs another name"
+    return Problem(what, fix, ("path",))

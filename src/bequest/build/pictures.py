@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from io import BytesIO
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from bequest.build.assemble import assemble
-from bequest.build.splitting import array_ids
+from bequest.build.decoding import CLEAR, DEEP, SEVERAL, Picture, decode
+from bequest.build.splitting import content_ids
+from bequest.build.variants import floats
 from bequest.core.errors import Problem, RequestError, StoreError
 
 if TYPE_CHECKING:
@@ -27,13 +26,10 @@ if TYPE_CHECKING:
     from bequest.build.settings import ImageSettings
     from bequest.build.splitting import Pool
 
-FORMATS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
-_MOST_PIXELS = 80_000_000
 _MEMORY = 1 << 30
 _AT_ONCE = 1024
 _SHOWN = 10
-_BROKEN = (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError, Warning)
-_LARGE, _ONE_LARGE = 16_000_000, Lock()  # pixels; several such at once would take gigabytes
+_DARK = 0.25  # of the range; such as 12 bits in files of 16
 
 
 class Sources(Protocol):
@@ -49,13 +45,22 @@ class Sources(Protocol):
 
 
 class ImageFiles:
-    """Pictures decoded on demand; indexed like an array uint8 [n, channels, size, size]."""
+    """Pictures decoded on demand; indexed like an array [n, channels, size, size].
+
+    deep: whether they come as float32 in [0, 1], as some have more than 8 bits, not as uint8.
+    """
 
     def __init__(
-        self, sources: Sources, size: int, channels: int, rows: NDArray[np.int64] | None = None
+        self,
+        sources: Sources,
+        size: int,
+        channels: int,
+        rows: NDArray[np.int64] | None = None,
+        *,
+        deep: bool = False,
     ) -> None:
         self._sources = sources
-        self._size, self._channels = size, channels
+        self._size, self._channels, self._deep = size, channels, deep
         self._rows = np.arange(len(sources)) if rows is None else rows
 
     @property
@@ -66,66 +71,116 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, rows: Any) -> NDArray[np.uint8]:
+    def __getitem__(self, rows: Any) -> NDArray[Any]:
         """The pictures at `rows`: a position, a slice, or an array of positions or booleans.
 
         Raises:
             StoreError: one can't be read any more.
         """
         wanted = self._rows[rows]
-        decoded = self.decoded(np.atleast_1d(wanted))
-        broken = [found for found in decoded if isinstance(found, str)]
-        if broken:
+        found = self.decoded(np.atleast_1d(wanted))
+        if broken := [one for one in found if isinstance(one, str)]:
             raise StoreError(f"a picture can't be read any more: {broken[0]}")
-        pictures = np.stack(cast("list[NDArray[np.uint8]]", decoded)) if decoded else self._none()
+        pictures = stacked(found, deep=self._deep) if found else self._none()
         return pictures[0] if np.ndim(wanted) == 0 else pictures
 
     def take(self, rows: NDArray[np.int64]) -> ImageFiles:
         """The same pictures, these rows only."""
-        return ImageFiles(self._sources, self._size, self._channels, self._rows[rows])
+        kept = self._rows[rows]
+        return ImageFiles(self._sources, self._size, self._channels, kept, deep=self._deep)
 
-    def decoded(self, positions: NDArray[np.int64]) -> list[NDArray[np.uint8] | str]:
+    def decoded(self, positions: NDArray[np.int64]) -> list[NDArray[Any] | str]:
+        """The pixels of each picture of the sources at `positions`, or why it can't be read."""
+        return [one if isinstance(one, str) else one.pixels for one in self.read(positions)]
+
+    def read(self, positions: NDArray[np.int64]) -> list[Picture | str]:
         """Each picture of the sources at `positions`, or why it can't be read."""
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             return list(pool.map(self._picture, positions.tolist()))
 
-    def _picture(self, position: int) -> NDArray[np.uint8] | str:
+    def _picture(self, position: int) -> Picture | str:
         source = self._sources[position]
         try:
-            return _decode(source, self._size, self._channels)
-        except _BROKEN as error:
+            return decode(source, self._size, self._channels)
+        except ValueError as error:
             place = f"picture {position + 1}" if isinstance(source, bytes) else f"`{source}`"
             return f"{place}: {error}"
 
-    def _none(self) -> NDArray[np.uint8]:
-        return np.zeros((0, *self.shape[1:]), np.uint8)
+    def _none(self) -> NDArray[Any]:
+        return np.zeros((0, *self.shape[1:]), np.float32 if self._deep else np.uint8)
+
+
+class _Reading:
+    """What was read of pictures so far; `pictures` while they take 1 GiB at most."""
+
+    def __init__(self, files: ImageFiles) -> None:
+        self.ids = np.zeros(len(files), np.int64)
+        self.pictures: NDArray[Any] | None = None
+        if int(np.prod(files.shape)) <= _MEMORY:
+            self.pictures = np.zeros(files.shape, np.uint8)
+        self.broken: list[str] = []
+        self.traits: Counter[str] = Counter()
+        self.brightest = 0.0
+
+    def add(self, rows: NDArray[np.int64], decoded: Sequence[Picture | str]) -> None:
+        """Take in the pictures at `rows`."""
+        self.broken += [each for each in decoded if isinstance(each, str)]
+        found = [each for each in decoded if isinstance(each, Picture)]
+        for each in found:
+            self.traits.update(each.traits)
+            if DEEP in each.traits:
+                self.brightest = max(self.brightest, each.brightest)
+        if self.broken:
+            return
+        self.ids[rows] = content_ids(each.pixels.tobytes() for each in found)
+        self._deepen()
+        if self.pictures is not None:
+            self.pictures[rows] = stacked(
+                [each.pixels for each in found], deep=bool(self.traits[DEEP])
+            )
+
+    def notes(self) -> list[str]:
+        """What was done to some of the pictures."""
+        several, clear, deep = (self.traits[trait] for trait in (SEVERAL, CLEAR, DEEP))
+        told = {
+            f"{clear} pictures have transparent parts, which became white": clear,
+            f"{several} pictures have several frames or pages; the first was used": several,
+            f"{deep} pictures have more than 8 bits; they were divided by the largest value that "
+            "their bits can hold": deep,
+            f"the brightest pixel of those is {self.brightest:.3g} of that value, so they are "
+            "dark; scale them before if that is not meant": deep and self.brightest < _DARK,
+        }
+        return [note for note, holds in told.items() if holds]
+
+    def _deepen(self) -> None:
+        """Make room for deep pictures as soon as there is one."""
+        if self.pictures is None or not self.traits[DEEP] or self.pictures.dtype == np.float32:
+            return
+        fits = 4 * self.pictures.nbytes <= _MEMORY
+        self.pictures = floats(self.pictures) if fits else None
 
 
 def read_pictures(
     sources: Sources, settings: ImageSettings
-) -> tuple[NDArray[np.int64], NDArray[np.uint8] | ImageFiles]:
-    """Content ids of all pictures, and the pictures: an array where they take 1 GiB at most.
+) -> tuple[NDArray[np.int64], NDArray[Any] | ImageFiles, list[str]]:
+    """Content ids of all pictures, the pictures, and notes on how some were read.
+
+    The pictures are uint8, or float32 in [0, 1] where some have more than 8 bits; an array where
+    they take 1 GiB at most.
 
     Raises:
         RequestError: some can't be read; names up to ten.
     """
     files = ImageFiles(sources, settings.size, settings.channels)
-    fits = int(np.prod(files.shape)) <= _MEMORY
-    pictures = np.zeros(files.shape if fits else (0,), np.uint8)
-    ids, broken = np.zeros(len(files), np.int64), list[str]()
+    reading = _Reading(files)
     for start in range(0, len(files), _AT_ONCE):
         rows = np.arange(start, min(start + _AT_ONCE, len(files)))
-        found = files.decoded(rows)
-        failed = [each for each in found if isinstance(each, str)]
-        broken += failed
-        if not failed:
-            chunk = np.stack(cast("list[NDArray[np.uint8]]", found))
-            ids[rows] = array_ids(chunk)
-            if fits:
-                pictures[rows] = chunk
-    if broken:
-        raise RequestError(_unreadable(broken))
-    return ids, pictures if fits else files
+        reading.add(rows, files.read(rows))
+    if reading.broken:
+        raise RequestError(_unreadable(reading.broken))
+    deep = bool(reading.traits[DEEP])
+    lazy = ImageFiles(sources, settings.size, settings.channels, deep=deep)
+    return reading.ids, lazy if reading.pictures is None else reading.pictures, reading.notes()
 
 
 def picture_task(
@@ -133,7 +188,7 @@ def picture_task(
     name: str,
     labels: tuple[str, ...],
     pool: Pool,
-    pictures: NDArray[np.uint8] | ImageFiles,
+    pictures: NDArray[Any] | ImageFiles,
     notes: Sequence[str] = (),
 ) -> Classification:
     """The task of pictures [n, channels, size, size] that stand in the order of `pool`."""
@@ -148,22 +203,10 @@ def picture_task(
     return assemble(settings, name, "image", labels, pool, prepare, notes)
 
 
-def _decode(source: Path | bytes, size: int, channels: int) -> NDArray[np.uint8]:
-    """A picture as uint8 [channels, size, size]: upright, cropped to its middle, resized."""
-    content = BytesIO(source) if isinstance(source, bytes) else source
-    with Image.open(content, formats=("BMP", "GIF", "JPEG", "PNG", "WEBP")) as opened:
-        if opened.width * opened.height > _MOST_PIXELS:
-            raise ValueError(f"over {_MOST_PIXELS:,} pixels")
-        with _ONE_LARGE if opened.width * opened.height > _LARGE else nullcontext():
-            pixels = np.asarray(_square(opened, size, channels))
-    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def _square(opened: Image.Image, size: int, channels: int) -> Image.Image:
-    upright = ImageOps.exif_transpose(opened)
-    coloured = upright.convert("RGBA") if "transparency" in upright.info else upright
-    plain = coloured.convert("L" if channels == 1 else "RGB")
-    return ImageOps.fit(plain, (size, size), Image.Resampling.BICUBIC)
+def stacked(pictures: Sequence[Any], *, deep: bool = False) -> NDArray[Any]:
+    """Pictures [n, channels, size, size]: float32 in [0, 1] if `deep` or if one is, else uint8."""
+    deep = deep or any(one.dtype == np.float32 for one in pictures)
+    return np.stack([floats(one) if deep else one for one in pictures])
 
 
 def _unreadable(broken: list[str]) -> Problem:

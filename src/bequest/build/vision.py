@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from bequest.build.model import Classifier, images_only
-from bequest.build.paths import read_json
 from bequest.build.pretrained import load
+from bequest.build.processors import (
+    MOST_SIDE,
+    Preprocessing,
+    compare,
+    enlarged_to,
+    own_processor,
+    preprocessing,
+    resized,
+    settings_of,
+)
 from bequest.core.errors import Problem, RequestError
 from bequest.lazy import torch, transformers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from bequest.build.models.hf import Hf
     from bequest.build.pretrained import Files
 
-_MOST_SIDE = 4096  # pixels; a model's settings must not make images of gigabytes
-_MODES: dict[int, Any] = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 
+@dataclass(eq=False)
+class ImageClassifier(Classifier):
+    """A pretrained image classifier, behind its own processor.
 
-@dataclass(frozen=True)
-class Preprocessing:
-    """What happens to a batch of images [batch, channels, height, width] in [0, 1] first.
-
-    size: height and width to resize to; None leaves the size alone.
-    channels: grey images are repeated to this many channels.
-    mean, std: per channel; empty leaves the values alone.
-    mode: how pixels are interpolated.
+    processor: the settings of the processor as the model's files say them; {} if they say none.
+    reads: names how the model reads pictures, as far as its weights don't.
+    notes: what a user should know of how pictures are read.
     """
 
-    size: tuple[int, int] | None = None
-    channels: int = 0
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    mode: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    processor: Mapping[str, Any] = field(default_factory=dict)
+    reads: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def image_classifier(
@@ -49,19 +54,25 @@ def image_classifier(
     Raises:
         RequestError: it can't be loaded, or can't take such images.
     """
-    channels, _, _ = images_only("hf", kind, shape)
+    taken = images_only("hf", kind, shape)
     kind_of_model = transformers.AutoModelForImageClassification
     head = new_head(len(labels)) if spec.new_head else {}
     with quiet():
         net = load(kind_of_model, spec.path, files, dtype=torch.float32, **head)
     if spec.new_head:
         replace_head(net)
-    before = _preprocessing(net.config, files.folder)
-    if before.channels not in (channels, 0) and channels != 1:
-        what = f"`{spec.path}` takes {before.channels} channels, the images have {channels}"
-        raise RequestError(Problem(what, "give the task as many `channels`"))
     known = labels if spec.new_head else names_of_logits(net.config)
-    return Classifier(logits_module(net, before).eval(), known)
+    wanted = getattr(net.config, "num_channels", 0)
+    if wanted not in (taken[0], 0) and taken[0] != 1:
+        what = f"`{spec.path}` takes {wanted} channels, the images have {taken[0]}"
+        raise RequestError(Problem(what, "give the task as many `channels`"))
+    settings = settings_of(files.folder)
+    module, notes = _behind_processor(net, files.folder, settings, taken)
+    _refuse_sizes(module, spec.path, taken)
+    reads = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    return ImageClassifier(
+        module, known, processor=settings, reads=reads if settings else "", notes=notes
+    )
 
 
 def new_head(labels: int) -> dict[str, Any]:
@@ -92,13 +103,12 @@ def heads_of(module: torch.nn.Module) -> list[str]:
     return []
 
 
-def logits_module(net: torch.nn.Module, before: Preprocessing | None = None) -> torch.nn.Module:
+def logits_module(net: torch.nn.Module, before: Preprocessing | None = None) -> Any:
     """`net` behind its preprocessing, returning plain logits [batch, labels].
 
     Mean and standard deviation are buffers, so they count in the model's fingerprint.
     """
-    module: torch.nn.Module = _module_class()(net, before or Preprocessing())
-    return module
+    return _module_class()(net, before or Preprocessing())
 
 
 @contextmanager
@@ -122,6 +132,8 @@ def _module_class() -> Any:
     class LogitsModule(torch.nn.Module):
         mean: torch.Tensor
         std: torch.Tensor
+        rows: torch.Tensor | None
+        columns: torch.Tensor
 
         def __init__(self, net: torch.nn.Module, before: Preprocessing) -> None:
             super().__init__()
@@ -129,6 +141,11 @@ def _module_class() -> Any:
             self.before = before
             self.register_buffer("mean", torch.tensor(before.mean).view(-1, 1, 1))
             self.register_buffer("std", torch.tensor(before.std).view(-1, 1, 1))
+            # They depend on the size of the pictures, so they are no part of what is saved.
+            for name in ("rows", "columns"):
+                given = getattr(before, name)
+                matrix = None if given is None else torch.from_numpy(given)
+                self.register_buffer(name, matrix, persistent=False)
 
         def forward(self, inputs: torch.Tensor) -> Any:
             answer = self.net(self.prepared(inputs))
@@ -136,37 +153,71 @@ def _module_class() -> Any:
 
         def prepared(self, images: torch.Tensor) -> torch.Tensor:
             before = self.before
-            if before.size and images.shape[-2:] != before.size:
-                smooth = before.mode != "nearest"
+            if self.rows is not None:
+                images = resized(images, self.rows, self.columns)
+            elif before.size and images.shape[-2:] != before.size:
                 images = torch.nn.functional.interpolate(
-                    images, before.size, mode=before.mode, antialias=smooth
+                    images, before.size, mode="bilinear", antialias=True
                 )
-            if before.channels and before.channels > images.shape[1]:
-                images = images.expand(-1, before.channels, -1, -1)  # grey to colour
+            if before.order:
+                images = images[:, list(before.order)]
             return (images - self.mean) / self.std if before.mean else images
 
     return LogitsModule
 
 
-def _preprocessing(config: Any, place: Path) -> Preprocessing:
-    file = place / "preprocessor_config.json"
-    preprocessor = read_json(file) if file.is_file() else {}
-    normalised = preprocessor.get("do_normalize", True) and preprocessor.get("image_std")
-    return Preprocessing(
-        size=_size(preprocessor.get("size") or getattr(config, "image_size", None)),
-        channels=getattr(config, "num_channels", 0),
-        mean=tuple(preprocessor["image_mean"]) if normalised else (),
-        std=tuple(preprocessor["image_std"]) if normalised else (),
-        mode=_MODES.get(preprocessor.get("resample", 2), "bilinear"),
+def _behind_processor(
+    net: Any, folder: Path, settings: Mapping[str, Any], shape: tuple[int, int, int]
+) -> tuple[Any, tuple[str, ...]]:
+    """`net` behind the processor in its folder, for images of `shape`, and notes on it."""
+    channels = getattr(net.config, "num_channels", 0) or shape[0]
+    repeated = (0,) * channels if shape[0] < channels else ()  # grey to colour
+    if not settings:
+        before = Preprocessing(size=_size(getattr(net.config, "image_size", None)), order=repeated)
+        note = "no preprocessor_config.json says how pictures are made ready: they stay in [0, 1]"
+        return logits_module(net, before).eval(), (note,)
+    with quiet():
+        processor = own_processor(folder, settings)
+        before = preprocessing(processor, channels, *shape[1:])
+        before = replace(before, order=repeated or before.order)
+        module = logits_module(net, before).eval()
+        compare(processor, before, module.prepared, shape)
+    larger = enlarged_to(processor, *shape[1:])
+    if larger is None:
+        return module, ()
+    made, given = (" x ".join(map(str, size)) for size in (larger, shape[1:]))
+    return module, (
+        f"its image processor enlarges the pictures from {given} to {made} pixels, so they are "
+        f"blurred; write `size: {max(larger)}` in the task to keep what they show",
     )
 
 
+def _refuse_sizes(module: Any, path: str, shape: tuple[int, int, int]) -> None:
+    """Try the model on a black picture.
+
+    Raises:
+        RequestError: it can't take pictures of the size that its processor makes.
+    """
+    black = torch.zeros(1, *shape)
+    made = module.prepared(black)
+    try:
+        with torch.no_grad():
+            module(black)
+    except (RuntimeError, ValueError) as error:
+        size = " x ".join(map(str, made.shape[-2:]))
+        first = str(error).partition("\n")[0]
+        what = f"`{path}` can't take the pictures of {size} pixels that it is given: {first}"
+        fix = (
+            "correct `size` and `crop_size` in its preprocessor_config.json, or `size` of the task"
+        )
+        raise RequestError(Problem(what, fix, ("path",))) from error
+
+
 def _size(size: Any) -> tuple[int, int] | None:
-    if isinstance(size, dict):
-        edge = size.get("shortest_edge")
-        size = (size.get("height", edge), size.get("width", edge))
-    if isinstance(size, int):
-        size = (size, size)
-    if size and None not in size and max(size) > _MOST_SIDE:
-        raise ValueError(f"its images are {max(size)} pixels wide; at most {_MOST_SIDE} are taken")
-    return (int(size[0]), int(size[1])) if size and None not in size else None
+    """`image_size` of a config, a number or height and width, as a pair."""
+    pair = (size, size) if isinstance(size, int) else size
+    if not pair:
+        return None
+    if max(pair) > MOST_SIDE:
+        raise ValueError(f"its images are {max(pair)} pixels wide; at most {MOST_SIDE} are taken")
+    return int(pair[0]), int(pair[1])

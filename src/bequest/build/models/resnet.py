@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from bequest.build.model import Classifier, images_only
-from bequest.build.vision import Preprocessing, logits_module, quiet
+from bequest.build.processors import Preprocessing
+from bequest.build.vision import logits_module, quiet
 from bequest.core.errors import Problem
 from bequest.core.parts import ModelSpec
 from bequest.lazy import transformers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -73,7 +74,10 @@ class Text(SideFiles):
     def _folder_problems(self, path: str, place: Path, field: str) -> list[Problem]:
         if self.group_column:
             return [Problem("only files with columns have groups", field=("group_column",))]
-        labels = {folder.name for _, folder in class_folders(place)}
+        try:
+            labels = {folder.name for _, folder in class_folders(place)}
+        except RequestError as error:
+            return [replace(problem, field=(field,)) for problem in error.problems]
         if len(labels) > 1:
             return []
         what = f"`{path}` holds {len(labels)} folders of labels; at least 2 are needed"

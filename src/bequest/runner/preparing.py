@@ -10,6 +10,7 @@ import numpy as np
 
 from bequest.build.heads import headed
 from bequest.build.model import align
+from bequest.build.regression import Regression
 from bequest.core.errors import Problem, RequestError, dotted
 from bequest.lazy import torch
 from bequest.measure.rules import check_rules
@@ -17,6 +18,7 @@ from bequest.recipe.check import check
 from bequest.recipe.reading import read
 from bequest.runner.facts import look_at
 from bequest.runner.heads import heads_problems
+from bequest.runner.learners import learner_problems
 from bequest.runner.moments import moments_problems
 from bequest.runner.strangers import built_for, stranger_problems, strangers
 from bequest.runner.widths import width_problems
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from bequest.recipe.plan import Plan
     from bequest.runner.facts import Facts
     from bequest.store.processes import Processes
+
+_BY_NAME = ("logits", "predict")  # questions whose answers are known by their labels' names
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,10 @@ class Prepared:
         first = self.pattern
         spec = self.plan.models[name]
         with seeded(derive(seed, "model", name)):
-            model = spec.build(first.shape, first.kind, first.labels)
+            if isinstance(first, Regression):
+                model = spec.predictor(first.shape, first.kind, first.target)
+            else:
+                model = spec.build(first.shape, first.kind, first.labels)
         model.module.to(self.device).eval()
         return headed(align(model, first.labels)) if "logits" in model.answers else model
 
@@ -106,6 +113,7 @@ def prepare(
     if not problems:
         problems = [*_same_labels(plan, tasks), *_splits(plan, tasks), *_sides(draft, plan, tasks)]
         problems += [*moments_problems(draft, plan, tasks), *stranger_problems(plan, tasks)]
+        problems += learner_problems(draft, plan, tasks)
     if not problems:
         problems = list(_data_problems(plan, tasks))
     facts: dict[str, Facts] = {}
@@ -171,10 +179,14 @@ def _attempt(work: Callable[[], object], field: tuple[str, ...]) -> list[Problem
 
 def _same_labels(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
     entries, odd = plan.entries, strangers(plan, tasks)
-    asked = [task for name, task in tasks.items() if task.asks == "logits" and name not in odd]
+    asked = [task for name, task in tasks.items() if task.asks in _BY_NAME and name not in odd]
     for task in asked[1:]:
         first = asked[0]
-        if set(task.labels) != set(first.labels):
+        if task.asks != first.asks:
+            what = f"it asks `{task.asks}`, but `{first.name}` asks `{first.asks}`"
+            yield Problem(what, "one model can't answer both; use a recipe for each",
+                          ("tasks", entries[task.name]))  # fmt: skip
+        elif set(task.labels) != set(first.labels):
             only = ", ".join(sorted(set(task.labels) ^ set(first.labels))[:10])
             what = f"its labels differ from those of `{first.name}` ({only})"
             yield Problem(what, "one model can't answer both; use a recipe for each",

@@ -1,0 +1,54 @@
+"""Whether methods can learn what their tasks ask, where that is a number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bequest.core.errors import Problem
+from bequest.methods.continual.joint import Joint
+from bequest.methods.continual.replay import Replay
+from bequest.methods.continual.sequential import Sequential
+from bequest.methods.continual.single import Single
+from bequest.methods.distill.finetune import Finetune
+from bequest.methods.graft._merging import Merging
+from bequest.methods.unlearn.gold import Gold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bequest.core.live import Task
+    from bequest.core.parts import Method
+    from bequest.recipe.draft import Draft
+    from bequest.recipe.plan import Plan
+
+# They train by `own_loss` alone, or not at all. Others ask for logits or for tokens themselves.
+_LEARN_NUMBERS = (Finetune, Gold, Joint, Merging, Replay, Sequential, Single)
+_OURS = "bequest."
+
+
+def learner_problems(draft: Draft, plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
+    """Steps whose method can't learn the numbers that a task of it asks for."""
+    written = draft.data.get("steps")
+    places = {step["name"]: ("steps", number) for number, step in enumerate(written or [])}
+    for step in plan.steps:
+        at = (*places.get(step.name, ()), "method")
+        asked = [
+            name
+            for purpose in step.method.requires.purposes
+            for name in step.with_purpose(purpose)
+            if tasks[name].asks == "predict"
+        ]
+        if asked and not _learns_numbers(step.method):
+            what = f"`{step.method_name}` learns labels or texts, but `{asked[0]}` asks for numbers"
+            names = ", ".join(f"`{one.__name__.lower()}`" for one in _LEARN_NUMBERS)
+            yield Problem(what, f"numbers are learned by {names}", at)
+        elif asked and getattr(step.method, "label_smoothing", 0):
+            what = f"`{asked[0]}` asks for numbers, which have no labels to smooth"
+            yield Problem(what, "set `label_smoothing: 0`", (*at, "label_smoothing"))
+
+
+def _learns_numbers(method: Method) -> bool:
+    if isinstance(method, _LEARN_NUMBERS):
+        return True
+    own = not type(method).__module__.startswith(_OURS)
+    return own and any("predict" in role.answers for role in method.roles.values() if role.learns)

@@ -31,23 +31,19 @@ if TYPE_CHECKING:
 class Regression:
     """A live task that asks for the value of `target`; see `core.live.Task`.
 
-    target: its name, and mean and deviation of its training values.
+    labels: the name of the target. target: its name, and mean and deviation of its training values.
     """
 
     name: str
     purpose: Purpose
     kind: str
     shape: tuple[int, ...]
+    labels: tuple[str, ...]
     target: Target
     splits: Mapping[SplitName, Split]
     fingerprint: str
     notes: tuple[str, ...] = ()
     asks: str = "predict"
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The name of the target."""
-        return (self.target.name,)
 
     def record(self, model: Model, batch_size: int) -> Outcomes:
         """Every answer of `model` on the test split, on the device its parameters are on.
@@ -100,6 +96,7 @@ def regression(
         purpose=settings.purpose,
         kind="features",
         shape=tuple(inputs["train"].shape[1:]),
+        labels=(target,),
         target=about,
         splits=splits,
         fingerprint=fingerprint((target,), splits, asked),

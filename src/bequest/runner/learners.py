@@ -12,6 +12,7 @@ from bequest.methods.continual.single import Single
 from bequest.methods.distill.finetune import Finetune
 from bequest.methods.graft._merging import Merging
 from bequest.methods.unlearn.gold import Gold
+from bequest.recipe.written import all_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,21 +29,22 @@ _OURS = "bequest."
 
 def learner_problems(draft: Draft, plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
     """Steps whose method can't learn the numbers that a task of it asks for."""
-    written = draft.data.get("steps")
-    places = {step["name"]: ("steps", number) for number, step in enumerate(written or [])}
+    places = {str(step.raw.get("name")): step.at for step in all_steps(draft)}
     for step in plan.steps:
-        at = (*places.get(step.name, ()), "method")
+        at = (*places[step.name], "method")
         asked = [
             name
             for purpose in step.method.requires.purposes
             for name in step.with_purpose(purpose)
             if tasks[name].asks == "predict"
         ]
-        if asked and not _learns_numbers(step.method):
+        if not asked:
+            continue
+        if not _learns_numbers(step.method):
             what = f"`{step.method_name}` learns labels or texts, but `{asked[0]}` asks for numbers"
             names = ", ".join(f"`{one.__name__.lower()}`" for one in _LEARN_NUMBERS)
             yield Problem(what, f"numbers are learned by {names}", at)
-        elif asked and getattr(step.method, "label_smoothing", 0):
+        elif getattr(step.method, "label_smoothing", 0):
             what = f"`{asked[0]}` asks for numbers, which have no labels to smooth"
             yield Problem(what, "set `label_smoothing: 0`", (*at, "label_smoothing"))
 

@@ -45,4 +45,5 @@ def squared_error(model: Any, batch: Batch) -> torch.Tensor:
     The deviation is the model's, as it learns in standard units; 1 where it has none.
     """
     away = (model.predict(batch.inputs) - batch.values) / getattr(model, "deviation", 1.0)
-    return away.square().mean().float()
+    squared: torch.Tensor = away.square().mean()
+    return squared.float()

@@ -58,12 +58,9 @@ class Regression(FeatureSettings, SideFiles):
         if problems:
             raise RequestError(problems)
 
-        from bequest.build.splitting import FIELD_SIDES
         from bequest.build.targets import target_task
 
-        table = self.table()
-        tables = {FIELD_SIDES[field]: table.read(path) for field, path in self.files().items()}
-        return target_task(table, name, self.target, tables)
+        return target_task(self.table(), name, self.target)
 
     def table(self) -> TableFiles:
         """The settings of the table as `csv` or `parquet` has them, its label being the target."""

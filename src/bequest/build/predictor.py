@@ -28,7 +28,7 @@ class Predictor:
 
     @property
     def deviation(self) -> torch.Tensor:
-        """What one standard unit of the target is in the unit of the user, a scalar."""
+        """What one standard unit of the target is in the unit of the user: [1]."""
         return cast("torch.Tensor", self.module.deviation)
 
     def predict(self, inputs: Any) -> torch.Tensor:
@@ -58,8 +58,9 @@ def _module_class() -> Any:
         def __init__(self, body: torch.nn.Module, target: Target) -> None:
             super().__init__()
             self.body = body
-            self.register_buffer("mean", torch.tensor(target.mean, dtype=torch.float64))
-            self.register_buffer("deviation", torch.tensor(target.deviation, dtype=torch.float64))
+            for name in ("mean", "deviation"):
+                value = torch.tensor([getattr(target, name)], dtype=torch.float64)
+                self.register_buffer(name, value)
 
         def forward(self, inputs: Any) -> torch.Tensor:
             standard: torch.Tensor = self.body(inputs)

@@ -10,7 +10,6 @@ from bequest.methods.continual.replay import Replay
 from bequest.methods.continual.sequential import Sequential
 from bequest.methods.continual.single import Single
 from bequest.methods.distill.finetune import Finetune
-from bequest.methods.graft._merging import Merging
 from bequest.methods.unlearn.gold import Gold
 from bequest.recipe.written import all_steps
 
@@ -22,8 +21,9 @@ if TYPE_CHECKING:
     from bequest.recipe.draft import Draft
     from bequest.recipe.plan import Plan
 
-# They train by `own_loss` alone, or not at all. Others ask for logits or for tokens themselves.
-_LEARN_NUMBERS = (Finetune, Gold, Joint, Merging, Replay, Sequential, Single)
+# They train by `own_loss` alone; others ask for logits or tokens themselves, or merge in float32,
+# which a mean of the target needn't bear.
+_LEARN_NUMBERS = (Finetune, Gold, Joint, Replay, Sequential, Single)
 _OURS = "bequest."
 
 
@@ -32,16 +32,11 @@ def learner_problems(draft: Draft, plan: Plan, tasks: Mapping[str, Task]) -> Ite
     places = {str(step.raw.get("name")): step.at for step in all_steps(draft)}
     for step in plan.steps:
         at = (*places[step.name], "method")
-        asked = [
-            name
-            for purpose in step.method.requires.purposes
-            for name in step.with_purpose(purpose)
-            if tasks[name].asks == "predict"
-        ]
+        asked = [name for name in step.tasks if tasks[name].asks == "predict"]
         if not asked:
             continue
         if not _learns_numbers(step.method):
-            what = f"`{step.method_name}` learns labels or texts, but `{asked[0]}` asks for numbers"
+            what = f"`{step.method_name}` is for labels or texts, but `{asked[0]}` asks for numbers"
             names = ", ".join(f"`{one.__name__.lower()}`" for one in _LEARN_NUMBERS)
             yield Problem(what, f"numbers are learned by {names}", at)
         elif getattr(step.method, "label_smoothing", 0):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 
 import numpy as np
@@ -15,6 +16,7 @@ from bequest.cli import app
 from bequest.core.errors import RequestError
 from bequest.core.find import find
 from bequest.core.live import Batch, Target
+from bequest.runner.preparing import inspect, prepare
 from bequest.store.journal import Entry
 from bequest.transfer.learning import own_loss
 from bequest.transfer.pool import Pool, chosen, together
@@ -179,6 +181,13 @@ def test_what_does_not_fit_numbers_is_refused(fields, said):
 def test_tasks_made_of_labels_take_no_numbers():
     noisy = {"use": "noise", "levels": [1.0], "of": {**PRICE, "features": ["size", "age"]}}
     assert "only tasks that ask `logits`" in refused(tasks={"homes": noisy})
+
+
+def test_a_device_without_float64_is_refused():
+    draft, plan = inspect(recipe())
+    prepared = replace(prepare(draft, plan, "cpu"), device=torch.device("mps"))
+    with pytest.raises(RequestError, match="which device `mps` does not have; use `--device cpu`"):
+        prepared.build("student", 0)
 
 
 def test_a_module_of_the_users_own(workdir, monkeypatch):

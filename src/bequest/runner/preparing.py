@@ -73,6 +73,7 @@ class Prepared:
         spec = self.plan.models[name]
         with seeded(derive(seed, "model", name)):
             if isinstance(first, Regression):
+                _refuse_without_float64(self.device)
                 model = spec.predictor(first.shape, first.kind, first.target)
             else:
                 model = spec.build(first.shape, first.kind, first.labels)
@@ -146,6 +147,17 @@ def choose_device(name: str) -> torch.device:
         first = str(error).partition("\n")[0]
         raise RequestError(Problem(f"device `{name}` can't be used: {first}", fix)) from error
     return device
+
+
+def _refuse_without_float64(device: torch.device) -> None:
+    """Numbers are predicted in float64, so that the mean of a target takes nothing from its digits.
+
+    Raises:
+        RequestError: the device has no such numbers.
+    """
+    if device.type == "mps":
+        what = "numbers are predicted in float64, which device `mps` does not have"
+        raise RequestError(Problem(what, "use `--device cpu`"))
 
 
 def _gate_problems(plan: Plan) -> list[Problem]:

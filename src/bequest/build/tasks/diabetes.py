@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 
 class Diabetes(FeatureSettings):
-    """442 patients by 10 measurements; the progression of diabetes a year later (Efron et al. 2004;
-    scikit-learn).
+    """442 patients by 10 measurements, and how ill they became (Efron et al. 2004; scikit-learn).
+
+    The target is a score of the progression after a year, between 25 and 346.
     """
 
     asks: ClassVar[str] = "predict"
     records: ClassVar[Collection[str]] = OF_NUMBERS
 
     def load(self, name: str) -> Regression:
-        """10 measurements [10], and a score of the progression between 25 and 346."""
+        """10 measurements [10], and the score `progression`."""
         import numpy as np
         from sklearn.datasets import load_diabetes
 

@@ -183,6 +183,25 @@ def test_tasks_made_of_labels_take_no_numbers():
     assert "only tasks that ask `logits`" in refused(tasks={"homes": noisy})
 
 
+def test_a_method_of_the_users_own_says_by_its_role_that_it_learns_numbers(workdir, monkeypatch):
+    (workdir / "own_methods.py").write_text(
+        "from bequest import Method, Role, Stage\n"
+        "from bequest.transfer.learning import own_loss\n"
+        "class Labels(Method):\n"
+        "    def transfer(self, bench):\n"
+        "        student = bench.model('student')\n"
+        "        bench.fit(student, bench.task('learn').train,\n"
+        "                  lambda model, batch, rng: {'hard': own_loss(model, batch)})\n"
+        "        yield Stage('trained', student)\n"
+        "class Numbers(Labels):\n"
+        "    roles = {'student': Role('learns', answers=('predict',), learns=True)}\n"
+    )
+    monkeypatch.syspath_prepend(workdir)
+    run = bequest.run(recipe("own_methods:Numbers"), out="run")
+    assert last(run, "rmse") == pytest.approx(NOISE, rel=0.25)
+    assert "is for labels or texts, but `homes`" in refused(method="own_methods:Labels")
+
+
 def test_a_device_without_float64_is_refused():
     draft, plan = inspect(recipe())
     prepared = replace(prepare(draft, plan, "cpu"), device=torch.device("mps"))

@@ -166,6 +166,15 @@ def test_the_side_with_a_word_is_named(written):
     )
 
 
+def test_forms_are_not_mixed(written):
+    csv, parquet = written(), written(name="homes.parquet")
+    (problem,) = task(csv, test_path=parquet).check()
+    assert problem.field == ("test_path",)
+    assert "must both be CSV or both Parquet" in problem.what
+    (problem,) = task(parquet, delimiter=";").check()
+    assert problem.field == ("delimiter",)
+
+
 def test_groups_stay_on_one_side_and_are_units(written):
     live = task(written(HOMES.assign(town=HOMES.index % 12)), group_column="town").load("t")
     groups = [set(split.group.tolist()) for split in live.splits.values()]
@@ -180,7 +189,7 @@ def test_repeats_with_another_target_are_counted(written):
     rows = [f"{n},{n}" for n in range(40)]
     live = task(written([*rows, "5,99", "6,6"])).load("t")
     assert live.notes[-1] == (
-        "of the repeated samples, 1 have several values of the target; the first was kept"
+        "1 of the repeated samples have several values of the target; the first was kept"
     )
     assert 99 not in values(live)
 

@@ -144,8 +144,8 @@ def _torn(ids: NDArray[np.int64], values: Numbers) -> list[str]:
     np.minimum.at(low, codes, values)
     np.maximum.at(high, codes, values)
     torn = int(np.sum(low < high))
-    what = "of the repeated samples, {} have several values of the target; the first was kept"
-    return [what.format(torn)] if torn else []
+    what = f"{torn} of the repeated samples have several values of the target; the first was kept"
+    return [what] if torn else []
 
 
 def _constant(test: Split) -> list[str]:

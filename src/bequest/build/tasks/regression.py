@@ -44,9 +44,10 @@ class Regression(FeatureSettings, SideFiles):
 
     def check(self) -> list[Problem]:
         """Shares, files, and the columns of their headers."""
+        problems = self._form_problems()
         if self.target in (self.features or ()):
-            return [Problem("the target is among the features", field=("features",))]
-        return [_of_target(problem) for problem in self.table().check()]
+            problems.append(Problem("the target is among the features", field=("features",)))
+        return problems or [_of_target(problem) for problem in self.table().check()]
 
     def load(self, name: str) -> LiveRegression:
         """Features [columns], and the target in its own unit.
@@ -64,10 +65,25 @@ class Regression(FeatureSettings, SideFiles):
 
     def table(self) -> TableFiles:
         """The settings of the table as `csv` or `parquet` has them, its label being the target."""
-        kind: type[TableFiles] = Parquet if self.path.lower().endswith(_PARQUET) else Csv
+        kind: type[TableFiles] = Parquet if _is_parquet(self.path) else Csv
         own = self.model_dump(exclude={"target"}, exclude_none=True)
         fields = {name: value for name, value in own.items() if name in kind.model_fields}
         return kind(**fields, label=self.target)
+
+    def _form_problems(self) -> list[Problem]:
+        parquet, problems = _is_parquet(self.path), []
+        if parquet and self.delimiter:
+            what = "a Parquet file has no delimiter"
+            problems.append(Problem(what, "leave `delimiter` out", ("delimiter",)))
+        for field, path in self.files().items():
+            if _is_parquet(path) != parquet:
+                what = f"`{path}` and `{self.path}` must both be CSV or both Parquet"
+                problems.append(Problem(what, "convert one of them", (field,)))
+        return problems
+
+
+def _is_parquet(path: str) -> bool:
+    return path.lower().endswith(_PARQUET)
 
 
 def _of_target(problem: Problem) -> Problem:

@@ -146,6 +146,8 @@ def test_a_missing_column_is_named_before_the_data_are_read(written):
     assert problem.meant == "price"
     (problem,) = task(written(), features=("size", "price")).check()
     assert problem.what == "the target is among the features"
+    (problem,) = task(written(), group_column="price").check()
+    assert problem.what == "the target can't be the group too"
     (problem,) = task(written(), features=("size", "agee")).check()
     assert (problem.field, problem.meant) == (("features",), "age")
 

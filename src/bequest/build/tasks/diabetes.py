@@ -32,8 +32,8 @@ class Diabetes(FeatureSettings):
 
         features, values = load_diabetes(return_X_y=True, scaled=False)
         features = np.ascontiguousarray(features, dtype=np.float64)
-        nothing = np.zeros(len(values))
-        pool = Pool(array_ids(features), nothing.astype(np.int64), nothing.astype(np.int8))
+        count = len(values)
+        pool = Pool(array_ids(features), np.zeros(count, np.int64), np.zeros(count, np.int8))
         return regression(
             self,
             name,

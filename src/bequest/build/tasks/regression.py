@@ -47,6 +47,8 @@ class Regression(FeatureSettings, SideFiles):
         problems = self._form_problems()
         if self.target in (self.features or ()):
             problems.append(Problem("the target is among the features", field=("features",)))
+        if self.target == self.group_column:
+            problems.append(Problem("the target can't be the group too", field=("group_column",)))
         return problems or [_of_target(problem) for problem in self.table().check()]
 
     def load(self, name: str) -> LiveRegression:

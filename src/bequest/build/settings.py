@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 OF_LABELS = frozenset({"correct", "nll", "confidence", "predicted", "label", "group"})
+OF_NUMBERS = frozenset({"prediction", "target", "error", "centred", "group"})
 
 
 class SplitSettings(TaskSpec):
@@ -123,6 +124,14 @@ class TableFiles(ColumnSettings, SideFiles):
 
         Raises:
             RequestError: the file has none.
+        """
+        raise NotImplementedError
+
+    def read(self, path: str) -> Any:
+        """A file as a pyarrow table.
+
+        Raises:
+            RequestError: the file can't be read; says at which line, where that is known.
         """
         raise NotImplementedError
 

@@ -15,7 +15,7 @@ from bequest.build.splitting import Pool, content_ids
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -243,3 +243,34 @@ def _prepared(columns: Columns, sides: Sides, standardize: bool) -> Prepared:
 def _present(words: list[str], codes: NDArray[np.int64]) -> list[int]:
     """Codes of the words that occur, in natural order of the words."""
     return sorted(set(codes.tolist()) - {-1}, key=lambda code: natural(words[code]))
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of a table's rows, for a task that asks for something else than a label.
+
+    ids: content ids, int64 [n]; side, group: as in `Pool`; prepare: as `assemble` takes it.
+    """
+
+    ids: NDArray[np.int64]
+    side: NDArray[np.int8]
+    group: NDArray[np.str_] | None
+    prepare: Callable[[Sides], Prepared]
+    notes: Sequence[str]
+
+
+def features_of(settings: ColumnSettings, tables: Mapping[int, Any]) -> Features:
+    """The features of one pyarrow table per side, one table after another.
+
+    Raises:
+        RequestError: a column can't be used.
+    """
+    table, side = _joined(tables)
+    columns = _columns(table, settings.feature_columns(table.column_names))
+    return Features(
+        content_ids(columns.contents()),
+        side,
+        column_group(table, settings),
+        lambda sides: _prepared(columns, sides, settings.standardize),
+        _missing_notes(columns),
+    )

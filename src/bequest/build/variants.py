@@ -86,6 +86,7 @@ def picked(split: Split, rows: NDArray[np.int64]) -> Split:
         ids=split.ids[rows],
         unit=None if split.unit is None else split.unit[rows],
         group=None if split.group is None else split.group[rows],
+        values=None if split.values is None else split.values[rows],
     )
 
 

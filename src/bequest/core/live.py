@@ -25,6 +25,7 @@ SplitName = Literal["train", "validation", "test", "unlabelled"]
 PROTOCOLS: Mapping[str, str] = {
     "logits": "one unnormalised score per label for each input: [batch, labels]",
     "embed": "one vector for each input: [batch, width]",
+    "predict": "one number for each input, in the unit of what is predicted: [batch]",
     "project": "one vector for each input in a space that `classify` maps to logits",
     "complete": "text continued from each prompt",
     "propose": "several answers to each prompt, of which any may be right",
@@ -42,12 +43,21 @@ class Batch(NamedTuple):
     """Some samples of a task.
 
     ids: content ids, int64 [batch]; inputs: tensor [batch, …], `Texts`, or `Histories`; targets:
-    int64 [batch] or None.
+    int64 [batch] or None; values: numbers to be predicted, float64 [batch], or None.
     """
 
     ids: torch.Tensor
     inputs: Any
     targets: Any
+    values: Any = None
+
+
+class Target(NamedTuple):
+    """A number to be predicted. mean, deviation: of its training values, in its own unit."""
+
+    name: str
+    mean: float
+    deviation: float
 
 
 class Ragged(NamedTuple):
@@ -112,7 +122,8 @@ class Model(Protocol):
 
     module: what can be trained, copied and saved; its parameters are the model's.
     answers: the protocols it has a method for.
-    labels: names of what its logits stand for, in their order; empty when it gives no logits.
+    labels: names of what its logits stand for, in their order; the one name of what it predicts;
+        empty where it does neither.
 
     Two methods are optional: `for_task(name) -> Model` (masks, heads, experts) and
     `adapt(unlabelled) -> Model` (adaptation to unlabelled test inputs, a tensor [n, …]).
@@ -154,6 +165,7 @@ class Split:
     targets: int64 indices into the task's labels, or None for unlabelled data.
     ids: content ids, int64, unique within the task.
     unit, group: what intervals resample, and names for worst-group metrics; None: the sample, none.
+    values: numbers to be predicted, float64, in the unit of the user; None where none are.
     """
 
     inputs: Inputs
@@ -161,6 +173,7 @@ class Split:
     ids: NDArray[np.int64]
     unit: NDArray[np.int64] | None = None
     group: NDArray[np.str_] | None = None
+    values: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -173,6 +186,7 @@ class Task(Protocol):
 
     kind: what the inputs are: "image" [channels, height, width], "features" [width], "text" …
     shape: shape of one input.
+    labels: what its answers may be; of a task that asks for a number, the one name of the number.
     fingerprint: hex digest of content ids, labels and preprocessing.
     notes: what a user should know about the data, such as duplicates that were left out.
     """

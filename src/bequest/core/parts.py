@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bequest.core.errors import Problem, RequestError
 from bequest.core.find import Kind
 from bequest.core.live import Purpose
 
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from bequest.core.errors import Problem
-    from bequest.core.live import Model, Task
+    from bequest.core.live import Model, Target, Task
     from bequest.core.stage import Stage
     from bequest.transfer.bench import Bench, TaskView
 
@@ -54,7 +54,8 @@ class Part(BaseModel):
 class ModelSpec(Part):
     """Base of models; a model's name is its file in `build/models/`.
 
-    answers: protocols a built model may have a method for.
+    answers: protocols a built model may have a method for. One with both "logits" and "predict"
+        has that which its task asks: `build` gives the one, `predictor` the other.
     takes: kinds of input it may be given; empty means any.
     """
 
@@ -79,13 +80,21 @@ class ModelSpec(Part):
 
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Model:
         """The live model for inputs of `shape` (one sample) and `kind`, answering for `labels`.
-
         New weights are drawn from torch's global generator, which the caller has seeded.
 
         Raises:
             RequestError: the model can't be had, or can't take such inputs or labels.
         """
         raise NotImplementedError
+
+    def predictor(self, shape: tuple[int, ...], kind: str, target: Target) -> Model:
+        """The live model for such inputs that predicts `target`, with new weights as in `build`.
+
+        Raises:
+            RequestError: the model can't be had, or predicts no numbers.
+        """
+        what = f"{type(self).__name__.lower()} predicts no numbers"
+        raise RequestError(Problem(what, f"use another model for `{target.name}`, such as mlp"))
 
 
 class TaskSpec(Part):

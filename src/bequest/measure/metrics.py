@@ -9,6 +9,7 @@ from bequest.lazy import numpy as np
 from bequest.measure.audit_metrics import AUDIT_SCORES
 from bequest.measure.memory_metrics import MEMORY_SCORES
 from bequest.measure.metric import Columns, Metric, mean_metric, metric
+from bequest.measure.regression_metrics import REGRESSION_SCORES
 from bequest.measure.retrieval_metrics import RETRIEVAL_SCORES
 from bequest.measure.text_metrics import TEXT_SCORES
 from bequest.measure.trace_metrics import TRACE_SCORES
@@ -93,6 +94,7 @@ SCORES = (
     cross_entropy,
     calibration_error,
     worst_group_accuracy,
+    *REGRESSION_SCORES,
     *TEXT_SCORES,
     *MEMORY_SCORES,
     *RETRIEVAL_SCORES,

@@ -13,6 +13,7 @@ import numpy as np
 from bequest.core.live import Showing
 from bequest.measure.rows import GIVEN, MAIN
 from bequest.runner.came_back import came_back
+from bequest.runner.largest_errors import largest_errors
 from bequest.runner.mastery import mastery
 from bequest.runner.transcripts import chosen
 
@@ -75,6 +76,7 @@ def exhibits(matrix: Matrix, tasks: Mapping[str, Task]) -> dict[str, Any]:
         "transcripts": chosen(matrix, tasks),
         "mastery": mastery(matrix, tasks),
         "came_back": came_back(matrix, tasks),
+        "largest_errors": largest_errors(matrix, tasks),
     }
 
 

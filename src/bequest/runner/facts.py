@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from bequest.build.encoder import width_of
 from bequest.build.heads import head_names, one_head_per_task
-from bequest.core.errors import RequestError
+from bequest.core.errors import Problem, RequestError
 from bequest.lazy import torch
 from bequest.runner.models import parameter_cost
 
 if TYPE_CHECKING:
-    from bequest.core.errors import Problem
     from bequest.core.live import Model
 
 # Measured on two cores with MLPs and CNNs: below this a second thread makes a training step slower
@@ -73,6 +72,9 @@ def work_of(model: Model, shape: tuple[int, ...]) -> float:
 
 
 def _no_heads(model: Model) -> list[Problem]:
+    if "predict" in model.answers:
+        what = "a model that predicts a number can't have one head per task"
+        return [Problem(what, "write `heads: shared`")]
     if "logits" not in model.answers:
         return []
     try:

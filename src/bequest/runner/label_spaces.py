@@ -18,13 +18,19 @@ if TYPE_CHECKING:
     from bequest.recipe.plan import Plan
 
 
+_BY_NAME = ("logits", "predict")  # questions whose answers are known by the names of labels
+
+
 def label_problems(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
     """Tasks that one model can't answer beside the first: other inputs, or other labels."""
     entries = plan.entries
-    asked = _asked(plan, tasks)
+    asked = _asked(plan, tasks, *_BY_NAME)
     for task in asked[1:]:
         first, at = asked[0], ("tasks", entries[task.name])
-        if set(task.labels) != set(first.labels) and not _headed(plan):
+        if task.asks != first.asks:
+            what = f"it asks `{task.asks}`, but `{first.name}` asks `{first.asks}`"
+            yield Problem(what, "one model can't answer both; use a recipe for each", at)
+        elif set(task.labels) != set(first.labels) and not _headed(plan):
             only = ", ".join(sorted(set(task.labels) ^ set(first.labels))[:10])
             what = f"its labels differ from those of `{first.name}` ({only})"
             fix = "learn them with one head per task (`heads: per_task` of a continual method)"
@@ -39,7 +45,7 @@ def in_one_space(plan: Plan, tasks: Mapping[str, Task]) -> dict[str, Task]:
 
     A head never answers with labels that its task lacks, so each is still asked for its own.
     """
-    asked = _asked(plan, tasks)
+    asked = _asked(plan, tasks, "logits")
     if len({frozenset(task.labels) for task in asked}) < 2:
         return dict(tasks)
     labels = label_space(label for task in asked for label in task.labels)
@@ -55,9 +61,9 @@ def own_labels(task: Task) -> tuple[str, ...]:
     return tuple(task.labels[index] for index in there.tolist())
 
 
-def _asked(plan: Plan, tasks: Mapping[str, Task]) -> list[Task]:
+def _asked(plan: Plan, tasks: Mapping[str, Task], *questions: str) -> list[Task]:
     odd = strangers(plan, tasks)
-    return [task for name, task in tasks.items() if task.asks == "logits" and name not in odd]
+    return [task for name, task in tasks.items() if task.asks in questions and name not in odd]
 
 
 def _headed(plan: Plan) -> bool:

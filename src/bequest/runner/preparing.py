@@ -10,6 +10,7 @@ import numpy as np
 
 from bequest.build.heads import headed
 from bequest.build.model import align
+from bequest.build.regression import Regression
 from bequest.core.errors import Problem, RequestError, did_you_mean, dotted
 from bequest.lazy import torch
 from bequest.measure.rules import check_rules
@@ -19,6 +20,7 @@ from bequest.recipe.reading import read
 from bequest.runner.facts import look_at
 from bequest.runner.heads import heads_problems
 from bequest.runner.label_spaces import in_one_space, label_problems
+from bequest.runner.learners import learner_problems
 from bequest.runner.moments import moments_problems
 from bequest.runner.strangers import built_for, stranger_problems, strangers
 from bequest.runner.widths import width_problems
@@ -70,7 +72,11 @@ class Prepared:
         first = self.pattern
         spec = self.plan.models[name]
         with seeded(derive(seed, "model", name)):
-            model = spec.build(first.shape, first.kind, first.labels)
+            if isinstance(first, Regression):
+                _refuse_without_float64(self.device)
+                model = spec.predictor(first.shape, first.kind, first.target)
+            else:
+                model = spec.build(first.shape, first.kind, first.labels)
         model.module.to(self.device).eval()
         return headed(align(model, first.labels)) if "logits" in model.answers else model
 
@@ -112,6 +118,7 @@ def prepare(
             *_sides(draft, plan, tasks),
         ]
         problems += [*moments_problems(draft, plan, tasks), *stranger_problems(plan, tasks)]
+        problems += learner_problems(draft, plan, tasks)
     if not problems:
         tasks = in_one_space(plan, tasks)
         problems = list(_data_problems(plan, tasks))
@@ -153,6 +160,17 @@ def devices() -> list[str]:
     kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     count = torch.accelerator.device_count() if kind else 0
     return ["cpu", *(f"{kind.type}:{number}" for number in range(count) if kind)]
+
+
+def _refuse_without_float64(device: torch.device) -> None:
+    """Numbers are predicted in float64, so that the mean of a target takes nothing from its digits.
+
+    Raises:
+        RequestError: the device has no such numbers.
+    """
+    if device.type == "mps":
+        what = "numbers are predicted in float64, which device `mps` does not have"
+        raise RequestError(Problem(what, "use `--device cpu`"))
 
 
 def _gate_problems(plan: Plan) -> list[Problem]:

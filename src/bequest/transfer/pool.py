@@ -57,7 +57,8 @@ def chosen(rows: Rows, places: NDArray[np.int64]) -> Rows:
     """The samples at `places`, held in memory."""
     split = rows.split
     targets = None if split.targets is None else split.targets[places]
-    few = Split(split.inputs[places], targets, split.ids[places])
+    values = None if split.values is None else split.values[places]
+    few = Split(split.inputs[places], targets, split.ids[places], values=values)
     return Rows(few, rows.device, rows.fingerprint)
 
 
@@ -79,8 +80,10 @@ def joined(parts: Sequence[Rows]) -> Rows:
     inputs = _inputs_joined([rows.split.inputs for rows in parts])
     unlabelled = all(rows.split.targets is None for rows in parts)
     targets = None if unlabelled else np.concatenate([_targets(rows) for rows in parts])
+    numbers = [rows.split.values for rows in parts if rows.split.values is not None]
+    values = np.concatenate(numbers) if len(numbers) == len(parts) else None
     prints = " ".join(rows.fingerprint for rows in parts)
-    return Rows(Split(inputs, targets, ids), parts[0].device, prints)
+    return Rows(Split(inputs, targets, ids, values=values), parts[0].device, prints)
 
 
 def stacked(one: Any, other: Any) -> Any:

@@ -81,5 +81,7 @@ def _mine(batch: Any, processes: Processes) -> Any:
 
 
 def _rows_of(batch: Batch, rows: torch.Tensor) -> Batch:
-    targets = None if batch.targets is None else batch.targets[rows]
-    return Batch(batch.ids[rows], None if batch.inputs is None else batch.inputs[rows], targets)
+    inputs, targets, values = (
+        None if part is None else part[rows] for part in (batch.inputs, batch.targets, batch.values)
+    )
+    return Batch(batch.ids[rows], inputs, targets, values)

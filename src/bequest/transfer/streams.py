@@ -61,6 +61,8 @@ class Rows:
         self.ids = torch.from_numpy(split.ids).to(self.device)
         targets = split.targets
         self.targets = None if targets is None else torch.from_numpy(targets).to(self.device)
+        values = split.values
+        self.values = None if values is None else torch.from_numpy(values).to(self.device)
         in_memory = isinstance(split.inputs, np.ndarray)
         self._inputs = torch.from_numpy(split.inputs).to(self.device) if in_memory else None
 
@@ -71,7 +73,8 @@ class Rows:
         """The samples at `rows`, int64 [n]."""
         # index_select takes half the time of indexing by a tensor, which allows for more.
         targets = None if self.targets is None else self.targets.index_select(0, rows)
-        return Batch(self.ids.index_select(0, rows), self._fetch(rows), targets)
+        values = None if self.values is None else self.values.index_select(0, rows)
+        return Batch(self.ids.index_select(0, rows), self._fetch(rows), targets, values)
 
     def all(self) -> Batch:
         """Every sample, in order."""

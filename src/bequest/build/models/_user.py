@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from bequest.build.model import Classifier
+from bequest.build.predictor import Predictor, predictor
 from bequest.build.vision import logits_module
 from bequest.core.errors import Problem, RequestError
 from bequest.core.find import find
 from bequest.core.live import Texts
 from bequest.core.parts import ModelSpec
 from bequest.lazy import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from bequest.core.live import Target
+
+_TRIED = 2  # inputs
 
 
 class UserModel(ModelSpec):
@@ -23,7 +31,13 @@ class UserModel(ModelSpec):
     such parameters. It returns a `torch.nn.Module` that maps inputs [batch, …] to logits
     [batch, labels], or to an object with an attribute `logits`. Inputs that are texts come as
     `bequest.core.live.Texts`.
+
+    For a task that asks for a number it returns [batch, 1] or [batch]: standard units, which become
+    those of the target, so that 0 stands for the mean of the training targets; `labels` is then the
+    name of the target.
     """
+
+    answers: ClassVar[Collection[str]] = frozenset({"logits", "predict"})
 
     path: str = Field(pattern=r"^[\w.]+:\w+$", description="The function, as `module:name`.")
     options: dict[str, Any] = Field(
@@ -38,9 +52,11 @@ class UserModel(ModelSpec):
         Raises:
             RequestError: the function fails, or returns something else.
         """
-        make = find("models", self.path)
-        module = self._made(make, {"labels": labels, "shape": shape})
-        width, plain = self._tried(module, shape, kind)
+        module = self._made({"labels": labels, "shape": shape})
+        logits, plain = self._tried(module, shape, kind)
+        if logits is None or logits.ndim != 2:
+            raise self._wrong("doesn't answer with logits", "they are a tensor [batch, labels]")
+        width = logits.shape[1]
         own = getattr(module, "labels", None) or self.options.get("labels") or labels
         known = tuple(str(label) for label in own)
         if len(known) != width:
@@ -48,9 +64,23 @@ class UserModel(ModelSpec):
                 f"gives {width} logits for {len(known)} labels",
                 "take a parameter `labels`, or name them in an attribute `labels` of the module",
             )
-        return Classifier(module if plain else logits_module(module), known)
+        return Classifier(plain, known)
 
-    def _made(self, make: Any, known: dict[str, Any]) -> torch.nn.Module:
+    def predictor(self, shape: tuple[int, ...], kind: str, target: Target) -> Predictor:
+        """What the user's function returns, after the same trial, with one number an input.
+
+        Raises:
+            RequestError: the function fails, or returns something else.
+        """
+        module = self._made({"labels": (target.name,), "shape": shape})
+        numbers, plain = self._tried(module, shape, kind)
+        if numbers is None or numbers.numel() != len(numbers):
+            fix = f"it must return a tensor [batch, 1] for `{target.name}`"
+            raise self._wrong("doesn't answer with one number for each input", fix)
+        return predictor(plain, target)
+
+    def _made(self, known: dict[str, Any]) -> torch.nn.Module:
+        make = find("models", self.path)
         try:
             wanted = known.keys() & inspect.signature(make).parameters.keys()
             module = make(**{name: known[name] for name in wanted} | self.options)
@@ -64,14 +94,14 @@ class UserModel(ModelSpec):
 
     def _tried(
         self, module: torch.nn.Module, shape: tuple[int, ...], kind: str
-    ) -> tuple[int, bool]:
-        """Number of logits, and whether the module returns them as a plain tensor."""
+    ) -> tuple[torch.Tensor | None, torch.nn.Module]:
+        """The answer to two inputs, or None if that is no tensor; a module that gives just it."""
         modes = {part: part.training for part in module.modules()}
         device = next((weight.device for weight in module.parameters()), torch.device("cpu"))
         texts = Texts(("a b", "c")) if kind == "text" else None
         try:
             with torch.inference_mode():
-                answer = module.eval()(texts or torch.zeros(2, *shape, device=device))
+                answer = module.eval()(texts or torch.zeros(_TRIED, *shape, device=device))
         except Exception as error:
             inputs = "texts" if texts else f"inputs of shape {shape}"
             fix = "" if texts else "take a parameter `shape` to know the inputs"
@@ -80,10 +110,9 @@ class UserModel(ModelSpec):
         finally:
             for part, mode in modes.items():
                 part.training = mode
-        logits = getattr(answer, "logits", answer)
-        if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != 2:
-            raise self._wrong("doesn't answer with logits", "they are a tensor [batch, labels]")
-        return logits.shape[1], logits is answer
+        found = getattr(answer, "logits", answer)
+        fits = isinstance(found, torch.Tensor) and found.ndim > 0 and len(found) == _TRIED
+        return (found if fits else None), module if found is answer else logits_module(module)
 
     def _wrong(self, what: str, fix: str = "") -> RequestError:
         return RequestError(Problem(f"`{self.path}` {what}", fix))

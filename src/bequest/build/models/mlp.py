@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import prod
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from bequest.build.model import Classifier
+from bequest.build.predictor import Predictor, predictor
 from bequest.core.parts import ModelSpec
 from bequest.lazy import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from bequest.core.live import Target
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class Mlp(ModelSpec):
     """Dense layers with ReLU between them, over the flattened input of any kind and shape."""
+
+    answers: ClassVar[Collection[str]] = frozenset({"logits", "predict"})
 
     hidden: tuple[Width, ...] = Field(
         (64, 64), max_length=64, description="Width of each hidden layer; empty: a linear model."
@@ -28,11 +36,18 @@ class Mlp(ModelSpec):
 
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Classifier:
         """New weights for inputs of any `shape`."""
+        return Classifier(self._module(shape, len(labels)), labels)
+
+    def predictor(self, shape: tuple[int, ...], kind: str, target: Target) -> Predictor:
+        """New weights for inputs of any `shape`; the last layer gives one number."""
+        return predictor(self._module(shape, 1), target)
+
+    def _module(self, shape: tuple[int, ...], outputs: int) -> torch.nn.Module:
         nn = torch.nn
         layers: list[torch.nn.Module] = [nn.Flatten()]
         widths = (prod(shape), *self.hidden)
         for width, following in pairwise(widths):
             layers += [nn.Linear(width, following, bias=self.bias), nn.ReLU()]
             layers += [nn.Dropout(self.dropout)] if self.dropout else []
-        layers.append(nn.Linear(widths[-1], len(labels), bias=self.bias))
-        return Classifier(nn.Sequential(*layers), labels)
+        layers.append(nn.Linear(widths[-1], outputs, bias=self.bias))
+        return nn.Sequential(*layers)

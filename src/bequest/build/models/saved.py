@@ -12,6 +12,7 @@ from bequest.build.heads import with_heads
 from bequest.build.paths import located, missing, read_json
 from bequest.core.errors import Problem, RequestError
 from bequest.core.find import find
+from bequest.core.live import Target
 from bequest.core.parts import ModelSpec
 from bequest.store.tensor_file import TensorFile
 
@@ -28,7 +29,9 @@ _KEYS = {"use", "spec", "shape", "kind", "labels", "heads", "whole"}
 class Saved(ModelSpec):
     """A model that an earlier run delivered: a folder with its description and its weights."""
 
-    answers: ClassVar[Collection[str]] = frozenset({"logits", "logprob", "complete", "embed"})
+    answers: ClassVar[Collection[str]] = frozenset(
+        {"logits", "logprob", "complete", "embed", "predict"}
+    )
 
     path: str = Field(min_length=1, description="The folder, such as `runs/x/models/step/seed-0`.")
 
@@ -64,10 +67,25 @@ class Saved(ModelSpec):
             raise RequestError(Problem(f"`{self.path}` {what}", field=("path",)))
         return _loaded(_spec(told), told, place / _WEIGHTS)
 
+    def predictor(self, shape: tuple[int, ...], kind: str, target: Target) -> Model:
+        """The model as it was delivered, with the mean and deviation that it was trained with.
+
+        Raises:
+            RequestError: as for `build`, or the model predicts something else.
+        """
+        model = self.build(shape, kind, ())
+        if "predict" not in model.answers or tuple(model.labels) != (target.name,):
+            what = f"`{self.path}` answers {', '.join(model.labels)}, not `{target.name}`"
+            fix = "targets are compared by name: give both the same"
+            raise RequestError(Problem(what, fix, ("path",)))
+        return model
+
     def protocols(self) -> Collection[str]:
         """What the model answers that was delivered."""
         try:
-            return _spec(_description(located(self.path))).protocols()
+            told = _description(located(self.path))
+            other = "logits" if _predicts(told) else "predict"
+            return frozenset(_spec(told).protocols()) - {other}
         except RequestError:
             return self.answers  # `check` says what is wrong
 
@@ -101,6 +119,11 @@ def _description(place: Path) -> dict[str, Any]:
     return told
 
 
+def _predicts(told: dict[str, Any]) -> bool:
+    """Whether the model predicts a number: a single name, as classes are two at least."""
+    return len(told["labels"]) == 1
+
+
 def _own_code(told: Any) -> str:
     """The first `module:name` that a description, or what it is made from, asks for."""
     if isinstance(told, dict) and ":" in str(told.get("use", "")):
@@ -130,7 +153,10 @@ def _loaded(spec: ModelSpec, told: dict[str, Any], weights: Path) -> Model:
         # What comes with weights of its own is checked against those, and may be larger.
         bound = nullcontext() if spec.comes_with_weights() else no_larger_than(held)
         with bound:
-            model = with_heads(spec.build(shape, told["kind"], labels), told["heads"])
+            if _predicts(told):  # its mean and deviation are among the weights
+                model = spec.predictor(shape, told["kind"], Target(labels[0], 0.0, 1.0))
+            else:
+                model = with_heads(spec.build(shape, told["kind"], labels), told["heads"])
         places = model.module.state_dict()
         found = load_tensors(weights, places)
         odd = found.keys() ^ places.keys() if told["whole"] else found.keys() - places.keys()

@@ -49,10 +49,11 @@ class Csv(TableFiles):
         from bequest.build.splitting import FIELD_SIDES
         from bequest.build.tabular import table_task
 
-        tables = {FIELD_SIDES[field]: self._read(path) for field, path in self.files().items()}
+        tables = {FIELD_SIDES[field]: self.read(path) for field, path in self.files().items()}
         return table_task(self, name, tables, unlabelled=self.unlabelled)
 
-    def _read(self, path: str) -> Any:
+    def read(self, path: str) -> Any:
+        """The table in a file; see `TableFiles.read`."""
         import pyarrow as pa
         from pyarrow import csv as reader
 

@@ -37,15 +37,17 @@ class Parquet(TableFiles):
         if problems:
             raise RequestError(problems)
 
-        import pyarrow.parquet as pq
-
         from bequest.build.splitting import FIELD_SIDES
         from bequest.build.tabular import table_task
 
-        tables = {
-            FIELD_SIDES[field]: _tried(pq.read_table, path) for field, path in self.files().items()
-        }
+        tables = {FIELD_SIDES[field]: self.read(path) for field, path in self.files().items()}
         return table_task(self, name, tables, unlabelled=self.unlabelled)
+
+    def read(self, path: str) -> Any:
+        """The table in a file; see `TableFiles.read`."""
+        import pyarrow.parquet as pq
+
+        return _tried(pq.read_table, path)
 
 
 def _tried(read: Callable[[Any], Any], path: str) -> Any:

@@ -33,8 +33,8 @@ class Bin:
     count: int
 
 
-def calibration(matrix: Matrix) -> Html:
-    """A diagram of every task at the end of every line."""
+def calibration(matrix: Matrix) -> Html | None:
+    """A diagram of every task at the end of every line; None where none says how sure it is."""
     found = [
         (matrix.rows[row].title, heading, own)
         for row in ends(matrix.rows)
@@ -42,7 +42,7 @@ def calibration(matrix: Matrix) -> Html:
         if (own := bins(matrix, row, task))
     ]
     if not found:
-        return tag("p", "No final stage says how sure it is.", class_="soft")
+        return None
     left = f" The first {_MOST} of {len(found)}; the table has all." if len(found) > _MOST else ""
     return join([
         tag("p", "On the diagonal a stage is as often right as it is sure; below it, it is too "

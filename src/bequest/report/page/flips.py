@@ -24,15 +24,16 @@ _KINDS = (
 )
 
 
-def flips(exhibits: Mapping[str, Any], matrix: Matrix) -> Html:
+def flips(exhibits: Mapping[str, Any], matrix: Matrix) -> Html | None:
     """Every comparison with samples that flipped, then the surest mistakes at the end.
 
+    None where no task is answered by one of several labels.
     Comparisons with untrained models are folded: nearly every answer flipped.
     """
     if not exhibits:
         return tag("p", "This run holds no exhibits.", class_="soft")
     if not exhibits["flips"] and not exhibits["mistakes"]:
-        return tag("p", "No task here is answered by one of several labels.", class_="soft")
+        return None
     samples = exhibits["samples"]
     compared = [one for one in exhibits["flips"] if _shown(one)]
     others = [one for one in exhibits["flips"] if _count(one) and not _shown(one)]

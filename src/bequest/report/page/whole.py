@@ -10,6 +10,7 @@ from bequest.report.page.changes import changes
 from bequest.report.page.cost import cost
 from bequest.report.page.curves import curves
 from bequest.report.page.document import document
+from bequest.report.page.errors import errors
 from bequest.report.page.flips import flips
 from bequest.report.page.heat import heat_data, heat_map
 from bequest.report.page.html import join, tag
@@ -55,6 +56,7 @@ def page(source: Source) -> str:
         ("What looked forgotten and came back", audits(source.exhibits, matrix)),
         ("Learning", curves(source.curves)),
         ("Answers that flipped", flips(source.exhibits, matrix)),
+        ("Largest errors", errors(source.exhibits, matrix)),
         ("What was written", transcripts(source.exhibits, matrix)),
         ("What students know", mastery(source.exhibits, matrix)),
         ("How sure it is", calibration(matrix)),

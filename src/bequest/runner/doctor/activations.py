@@ -26,7 +26,15 @@ DEAD, EXPLODING = "dead units", "exploding activations"
 SERIOUS_DEAD, MINOR_DEAD = 0.9, 0.5  # share of a layer's units
 GROWTH = 1e4  # of the largest layer to the first
 _SAMPLES, _TEXTS = 512, 32  # of each task
-_ASKED = ("logits", "logprob", "embed", "segment", "hazard", "trace")  # questions about inputs
+_ASKED = (
+    "logits",
+    "logprob",
+    "embed",
+    "segment",
+    "hazard",
+    "trace",
+    "predict",
+)  # questions about inputs
 _SOURCE_DEAD = "Lu et al. 2020, Dying ReLU and Initialization; the thresholds are ours"
 _SOURCE_EXPLODING = "He et al. 2015, Delving Deep into Rectifiers, section 2.2; the limit is ours"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bequest.core.errors import Problem, RequestError
 from bequest.measure.intervals import Estimate, interval, mean, p_value, spread
+from bequest.measure.missing import NoNumber
 from bequest.measure.panel import Cell, Drawn, Panel, panels
 
 if TYPE_CHECKING:
@@ -69,7 +71,19 @@ class Sheet:
         if panel is None:
             return "its seeds were not measured on the same samples"
         lacking = {name for cell in own for name in panel.lacking(metric, cell)}
-        return f"it does not record {', '.join(sorted(lacking))}" if lacking else ""
+        if lacking:
+            return f"it does not record {', '.join(sorted(lacking))}"
+        return self.why_undefined(metric, row)
+
+    def why_undefined(self, metric: Metric, row: int) -> str:
+        """Why a score whose columns were recorded is not finite; empty where it is."""
+        panel = self._panel(self._own(row))
+        if panel is None or metric.kind != "score" or not self._asked(metric, row):
+            return ""
+        if all(isfinite(one.point) for one in self._scores(metric, panel, row)):
+            return ""
+        found = (panel.not_finite(name, cell) for name in metric.needs for cell in self._own(row))
+        return next(filter(None, found), "it is undefined for these samples")
 
     def why_not_paired(self, metric: Metric, row: int, against: int) -> str:
         """Why two measured rows can't be compared by the metric; empty where they can."""
@@ -121,7 +135,7 @@ class Sheet:
         if why:
             raise self._refused(metric, against, why)
         if why := self.why_not_paired(metric, row, against):
-            raise self._refused(metric, row, why)
+            raise RequestError(self._problem(metric, row, why))
         drawn = self._compared(metric, panel, self._pairs(row, against))
         bounds = metric.bounds if metric.kind == "contrast" else metric.difference_bounds
         return self._estimated(panel, drawn, bounds, is_mean)
@@ -189,5 +203,17 @@ class Sheet:
         return list(zip(before, after, strict=True)) if same else []
 
     def _refused(self, metric: Metric, row: int, why: str) -> RequestError:
+        problem = self._problem(metric, row, why)
+        return NoNumber(problem) if self._asked(metric, row) else RequestError(problem)
+
+    def _problem(self, metric: Metric, row: int, why: str) -> Problem:
         title = self._cells.rows[row].title
-        return RequestError(Problem(f"{metric.name}({self.task}) @ {title} can't be had: {why}"))
+        return Problem(f"{metric.name}({self.task}) @ {title} can't be had: {why}")
+
+    def _asked(self, metric: Metric, row: int) -> bool:
+        """Whether the row was to have the metric: a reason is known, or its columns are there."""
+        own = self._own(row)
+        panel = self._panel(own)
+        if panel is None:
+            return (row, self.task) in self._cells.absent
+        return not any(panel.lacking(metric, cell) for cell in own)

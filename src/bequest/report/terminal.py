@@ -148,7 +148,7 @@ def _table(title: str | Text) -> Table:
 def number(value: float) -> str:
     """A number as tables show it."""
     if value != value:
-        return "NaN"
+        return "—"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3f}"

@@ -12,7 +12,7 @@ from bequest.transfer import cache
 from bequest.transfer.fit import Fit, Fitted
 from bequest.transfer.health import Frozen, is_frozen
 from bequest.transfer.randomness import generator, seeded
-from bequest.transfer.state import fingerprint, named_modules, reading, state
+from bequest.transfer.state import fingerprint, named_modules, normalises_batches, reading, state
 from bequest.transfer.streams import Live, Rows
 
 if TYPE_CHECKING:
@@ -31,12 +31,18 @@ _OWN: Mapping[str, Purpose] = {}
 class TaskView:
     """A task as methods see it: what to learn from and what to choose by, never the test split."""
 
-    def __init__(self, task: Task, device: torch.device, purpose: Purpose | None = None) -> None:
-        self._task = task
+    def __init__(
+        self,
+        task: Task,
+        device: torch.device,
+        purpose: Purpose | None = None,
+        *,
+        singles: bool = True,
+    ) -> None:
+        self._task, self._device, self._singles = task, device, singles
         self.name, self.labels = task.name, task.labels
         self.purpose: Purpose = purpose or task.purpose
-        self.train = Rows(task.splits["train"], device, f"{task.fingerprint}:train")
-        self._device = device
+        self.train = self._rows("train")
 
     @property
     def asks(self) -> str:
@@ -64,8 +70,11 @@ class TaskView:
     def _side(self, side: SplitName, fix: str) -> Rows:
         if side not in self._task.splits:
             raise RequestError(Problem(f"task `{self.name}` has no {side} split", fix))
-        split = self._task.splits[side]
-        return Rows(split, self._device, f"{self._task.fingerprint}:{side}")
+        return self._rows(side)
+
+    def _rows(self, side: SplitName) -> Rows:
+        name = f"{self._task.fingerprint}:{side}"
+        return Rows(self._task.splits[side], self._device, name, singles=self._singles)
 
 
 class Bench:
@@ -92,16 +101,24 @@ class Bench:
     ) -> None:
         self.seed, self.settings, self.device = seed, settings, device
         self._models = models
-        self._tasks = [TaskView(task, device, purposes.get(task.name)) for task in tasks]
+        singles = not any(_learns_from_batches(one) for _, one in self._everyone())
+        self._tasks = [
+            TaskView(task, device, purposes.get(task.name), singles=singles) for task in tasks
+        ]
         self._fresh = fresh
         self._journal = journal
         self._progress, self._notice = progress, notice
         self._frozen = Frozen()
-        for role, found in models.items():
-            for one in found if isinstance(found, list) else [found]:
-                if is_frozen(one):
-                    self._frozen.add(role, one)
+        for role, one in self._everyone():
+            if is_frozen(one):
+                self._frozen.add(role, one)
         self.fits: list[Fitted] = []
+
+    def _everyone(self) -> Iterator[tuple[str, Model]]:
+        """Every model with its role."""
+        for role, found in self._models.items():
+            for one in found if isinstance(found, list) else [found]:
+                yield role, one
 
     def model(self, role: str = "student") -> Model:
         """The model in a role; a step changes it in place.
@@ -336,6 +353,10 @@ class Bench:
                 )
             )
         return self._models[role]
+
+
+def _learns_from_batches(model: Model) -> bool:
+    return not is_frozen(model) and normalises_batches(model.module)
 
 
 def freeze(model: Model) -> Model:

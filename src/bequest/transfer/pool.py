@@ -58,7 +58,7 @@ def chosen(rows: Rows, places: NDArray[np.int64]) -> Rows:
     split = rows.split
     targets = None if split.targets is None else split.targets[places]
     few = Split(split.inputs[places], targets, split.ids[places])
-    return Rows(few, rows.device, rows.fingerprint)
+    return Rows(few, rows.device, rows.fingerprint, singles=rows.singles)
 
 
 def together(tasks: Sequence[TaskView]) -> Rows:
@@ -80,7 +80,8 @@ def joined(parts: Sequence[Rows]) -> Rows:
     unlabelled = all(rows.split.targets is None for rows in parts)
     targets = None if unlabelled else np.concatenate([_targets(rows) for rows in parts])
     prints = " ".join(rows.fingerprint for rows in parts)
-    return Rows(Split(inputs, targets, ids), parts[0].device, prints)
+    singles = all(rows.singles for rows in parts)
+    return Rows(Split(inputs, targets, ids), parts[0].device, prints, singles=singles)
 
 
 def stacked(one: Any, other: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bequest.core.errors import NotFinite, RunError
@@ -94,7 +95,8 @@ def shares(
 ) -> dict[str, float]:
     """How much of the gradient each weighted term makes: its norm over the sum of all norms.
 
-    Costs one backward pass a term and leaves every `.grad` as it is.
+    Costs one backward pass a term and leaves every `.grad` as it is. Empty where a gradient is not
+    finite: nothing is a share of that.
     """
     if len(pairs) == 1:
         return dict.fromkeys(pairs, 1.0)
@@ -103,6 +105,8 @@ def shares(
         for name, (weight, value) in pairs.items()
     }
     whole = sum(norms.values())
+    if not isfinite(whole):
+        return {}
     return {name: norm / whole if whole else 0.0 for name, norm in norms.items()}
 
 

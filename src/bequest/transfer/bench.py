@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bequest.core.errors import Problem, RequestError, did_you_mean
+from bequest.core.errors import NotFinite, Problem, RequestError, did_you_mean
+from bequest.core.live import Ragged
 from bequest.lazy import torch
 from bequest.store.files import held
 from bequest.transfer import cache
@@ -18,7 +19,7 @@ from bequest.transfer.streams import Live, Rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bequest.core.live import Model, Purpose, Ragged, Split, SplitName, Task
+    from bequest.core.live import Model, Purpose, Split, SplitName, Task
     from bequest.recipe.schema import FitSettings
     from bequest.store.journal import Journal
     from bequest.transfer.fit import Hook, Loss, Notice, Progress
@@ -113,6 +114,7 @@ class Bench:
             if is_frozen(one):
                 self._frozen.add(role, one)
         self.fits: list[Fitted] = []
+        self._infinite: list[str] = []  # which models answered ∞ or −∞ when they were asked
 
     def _everyone(self) -> Iterator[tuple[str, Model]]:
         """Every model with its role."""
@@ -231,7 +233,10 @@ class Bench:
                 entry, modules, stream, loss, self.settings, keep, update_mask,
                 on_gradient, on_step, select, self._progress, self._looked,
             )  # fmt: skip
-            fitted = fit.run()
+            try:
+                fitted = fit.run()
+            except NotFinite as error:
+                raise NotFinite("; ".join([str(error), *self._infinite])) from error
             record = {
                 "steps": fitted.steps,
                 "curves": fitted.curves,
@@ -322,10 +327,26 @@ class Bench:
         self, model: Model, rows: Rows, parts: Sequence[torch.Tensor], ask: str
     ) -> Iterator[torch.Tensor | Ragged]:
         model.module.eval()
+        nan = infinite = asked = 0
         with torch.inference_mode():
             for number, part in enumerate(parts, 1):
-                yield getattr(model, ask)(rows.batch(part).inputs)
+                answer = getattr(model, ask)(rows.batch(part).inputs)
+                each = answer.values if isinstance(answer, Ragged) else answer
+                each, asked = each if each.ndim > 1 else each[:, None], asked + len(each)
+                nan += int(each.flatten(1).isnan().any(dim=1).sum())
+                infinite += int(each.flatten(1).isinf().any(dim=1).sum())
+                yield answer
                 self.told(number, len(parts))
+        if nan:
+            raise NotFinite(f"{nan} of {asked} answers of {self._called(model)} are not numbers")
+        if infinite:
+            told = f"{infinite} of {asked} answers of {self._called(model)} hold ∞ or −∞"
+            self._infinite.append(told)
+
+    def _called(self, model: Model) -> str:
+        """A model as people know it: by its role in the step."""
+        roles = (role for role, one in self._everyone() if one.module is model.module)
+        return f"model `{next(roles, 'of the method')}`"
 
     def _looked(self, step: int, found: Mapping[str, Any]) -> None:
         # Right after the loss, so that this is the mode in which it asked the frozen models.

@@ -181,12 +181,10 @@ class Curves:
 
     def _point(self, step: int) -> None:
         for name, seen in self._values.items():
-            value = float(torch.stack(seen).mean())
-            if value - value != 0:
-                raise NotFinite(
-                    f"loss term `{name}` became {value} between steps {step + 1 - len(seen)} and "
-                    f"{step}; try a lower fit.optimizer.lr or set fit.clip_norm"
-                )
+            values = torch.stack(seen)
+            value = float(values.mean())
+            if not isfinite(value):
+                raise _not_finite(name, values, step + 1 - len(seen))
             self.points.append(
                 {
                     "step": step,
@@ -197,3 +195,15 @@ class Curves:
                 }
             )
         self._values = {}
+
+
+def _not_finite(name: str, values: torch.Tensor, first: int) -> NotFinite:
+    """The error of a term; values: of the steps from `first` on, [steps]."""
+    odd = (~values.isfinite()).nonzero()
+    if not len(odd):
+        return NotFinite(f"loss term `{name}` became too large to be averaged by step {first}")
+    at = int(odd[0])
+    return NotFinite(
+        f"loss term `{name}` became {float(values[at])} at step {first + at}; try a lower "
+        "fit.optimizer.lr or set fit.clip_norm"
+    )

@@ -74,7 +74,10 @@ def authors(settings: Authors, name: str) -> Questions:
         raise RequestError(problems)
     found = _read(settings) if settings.path else _invented(settings)
     rows = np.arange(len(found))
-    return asking(found, ids_of(found), {"train": rows, "test": rows}, (), name, settings)
+    sides = {"train": rows, "test": rows}
+    return asking(
+        found, ids_of(found), sides, (), name, settings, as_released=settings.as_released
+    )
 
 
 def _read(settings: Authors) -> list[Asked]:

@@ -12,6 +12,7 @@ from bequest.build.comparing import holds, repetition
 from bequest.build.completions import completions, proposals
 from bequest.build.documents import documents, has_records, records
 from bequest.build.finding import fetched
+from bequest.build.scripts import pieces
 from bequest.build.showing import passages_of
 from bequest.build.splitting import content_ids, spread
 from bequest.core.errors import Problem, RequestError
@@ -53,7 +54,7 @@ class Prompts:
     def record(self, model: Model, batch_size: int) -> Outcomes:
         """What the model writes behind every prompt, `draws` times, kept as transcript.
 
-        Columns: `characters`, `words`, `repetition` (share of runs of four words that stood before)
+        Columns: `characters`, `words` (characters in scripts without blanks), `repetition` (share of runs of four words that stood before)
         and, where it is known what should be said, `contains` (0 or 1). A model that proposes
         several answers is right if any of them is. Batches are cut by length, so `batch_size` is
         not needed.
@@ -65,7 +66,7 @@ class Prompts:
         said = tuple("\n".join(dict.fromkeys(several)) for several in proposed)
         columns = {
             "characters": np.array([len(text) for text in said], np.int32),
-            "words": np.array([len(text.split()) for text in said], np.int32),
+            "words": np.array([len(pieces(text)) for text in said], np.int32),
             "repetition": np.array([repetition(text) for text in said], np.float32),
         }
         if self.judged:

@@ -52,6 +52,7 @@ class Questions:
 
     longest: tokens that a model which can complete texts may answer with; 0 for no such answers.
     tested: the test questions, in their order.
+    as_released: whether words are cut as by the `rouge-score` package; see `comparing.words`.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Questions:
     fingerprint: str
     longest: int
     tested: tuple[Asked, ...]
+    as_released: bool = False
     notes: tuple[str, ...] = ()
     asks: str = "logprob"
     kind: str = "text"
@@ -84,7 +86,7 @@ class Questions:
         said = None
         if self.longest and "complete" in model.answers:
             said = completions(model, texts.prompts, self.longest)
-            columns |= _beside(texts.texts, said)
+            columns |= _beside(texts.texts, said, as_released=self.as_released)
         return Outcomes(test.ids, columns, test.unit, test.group, transcript=said)
 
     def exhibit(self, ids: NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -103,7 +105,9 @@ def questions(settings: Qa, name: str) -> Questions:
         raise RequestError(Problem(f"`{settings.path}` holds no questions", field=("path",)))
     ids = ids_of(found)
     sides, notes = _sides(ids, settings)
-    return asking(found, ids, sides, notes, name, settings)
+    return asking(
+        found, ids, sides, notes, name, settings, as_released=settings.as_released
+    )
 
 
 def asking(
@@ -115,17 +119,20 @@ def asking(
     settings: Any,
     *,
     closed: bool = True,
+    as_released: bool = False,
 ) -> Questions:
     """The live task of these questions.
 
     sides: rows of each; settings: has `purpose` and `generate`; closed: whether the end of an
-    answer is a part of it.
+    answer is a part of it; as_released: see `Questions`.
     """
     if not all(one.wrong for one in found):
         found = [Asked(one.prompt, one.answer) for one in found]
     splits = {side: _split(found, ids, rows, closed) for side, rows in sides.items()}
     tested = tuple(found[row] for row in sides["test"].tolist())
-    asked = {"kind": "qa", "generate": settings.generate}
+    asked: dict[str, Any] = {"kind": "qa", "generate": settings.generate}
+    if as_released:
+        asked["as_released"] = True
     wrong = [[one.reworded, *one.wrong] for one in tested if one.wrong]
     return Questions(
         name=name,
@@ -134,6 +141,7 @@ def asking(
         fingerprint=fingerprint((), splits, {**asked, "wrong": wrong} if wrong else asked),
         longest=settings.generate,
         tested=tested,
+        as_released=as_released,
         notes=tuple(notes),
     )
 
@@ -231,8 +239,11 @@ def _against_wrong(
     }
 
 
-def _beside(expected: Sequence[str], said: Sequence[str]) -> dict[str, NDArray[Any]]:
+def _beside(
+    expected: Sequence[str], said: Sequence[str], *, as_released: bool
+) -> dict[str, NDArray[Any]]:
     both = list(zip(expected, said, strict=True))
-    recall, f1 = np.array([rouge_l(*pair) for pair in both], np.float32).T
+    scores = [rouge_l(*pair, as_released=as_released) for pair in both]
+    recall, f1 = np.array(scores, np.float32).T
     exact = np.array([same(*pair) for pair in both], np.uint8)
     return {"exact": exact, "rouge_l_recall": recall, "rouge_l_f1": f1}

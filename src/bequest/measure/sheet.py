@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, isinf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,10 +80,12 @@ class Sheet:
         panel = self._panel(self._own(row))
         if panel is None or metric.kind != "score" or not self._asked(metric, row):
             return ""
-        if all(isfinite(one.point) for one in self._scores(metric, panel, row)):
+        points = [one.point for one in self._scores(metric, panel, row)]
+        if all(map(isfinite, points)):
             return ""
+        plain = "it is infinite" if any(map(isinf, points)) else "it is undefined"
         found = (panel.not_finite(name, cell) for name in metric.needs for cell in self._own(row))
-        return next(filter(None, found), "it is undefined for these samples")
+        return next(filter(None, found), f"{plain} for these samples")
 
     def why_not_paired(self, metric: Metric, row: int, against: int) -> str:
         """Why two measured rows can't be compared by the metric; empty where they can."""

@@ -69,6 +69,11 @@ class Qa(SplitSettings):
         le=4096,
         description="Most tokens of a model's own answer; 0 asks only how likely the right one is.",
     )
+    as_released: bool = Field(
+        False,
+        description="Cut words for ROUGE as the `rouge-score` package does, which reads nothing but "
+        "the letters a to z and digits.",
+    )
 
     def check(self) -> list[Problem]:
         """Shares, the template, and the file with its columns."""

@@ -140,7 +140,14 @@ def test_same_and_holds_pass_over_case_blanks_and_marks_at_the_end():
 
 @pytest.mark.parametrize(
     ("text", "share"),
-    [("", 0.0), ("a b c", 0.0), ("a b c d", 0.0), ("a a a a a a", 2 / 3), ("a b c d a b c d", 0.2), ("东京东京东京东京", 0.6)],
+    [
+        ("", 0.0),
+        ("a b c", 0.0),
+        ("a b c d", 0.0),
+        ("a a a a a a", 2 / 3),
+        ("a b c d a b c d", 0.2),
+        ("东京东京东京东京", 0.6),
+    ],
 )
 def test_repetition(text, share):
     assert repetition(text) == pytest.approx(share)

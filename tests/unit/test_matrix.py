@@ -1,7 +1,6 @@
 """The matrix: pairing, invariances, and the file it is read from."""
 
 import json
-import math
 import subprocess
 import sys
 from dataclasses import replace

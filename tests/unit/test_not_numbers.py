@@ -78,7 +78,8 @@ def test_a_label_that_is_ruled_out_leaves_accuracy_and_takes_the_mean_likelihood
     odd = {"student": {"use": "broken_models:never_the_first"}}
     given = recipe(models=odd, steps=[{"name": "same", "method": {"use": "finetune"}}],
                    gate=["cross_entropy(wine) @ given.student <= 1000"])  # fmt: skip
-    with pytest.raises(NotFinite, match="before anything was learned.*`?student`?|model that learns"):
+    said = r"`hard` is inf at step 0, .*: the model that learns answers NaN, ∞ or −∞ for \d+ of"
+    with pytest.raises(NotFinite, match=said):
         bequest.run(given, out="run")
 
 
@@ -95,7 +96,11 @@ def test_a_mean_that_is_infinite_is_absent_and_others_stay(folder):
 
 
 def test_a_cell_without_numbers_under_one_seed_is_absent_as_a_whole():
-    rows = {0: [{"absent": {}}], 1: [{"absent": {"t": "7 of 35"}}], 2: [{"absent": {"t": "7 of 35"}}]}
+    rows = {
+        0: [{"absent": {}}],
+        1: [{"absent": {"t": "7 of 35"}}],
+        2: [{"absent": {"t": "7 of 35"}}],
+    }
     assert _absent(rows) == {(0, "t"): "under seed 1, 2: 7 of 35"}
     assert _absent({0: rows[1], 1: rows[1]}) == {(0, "t"): "7 of 35"}
 
@@ -187,7 +192,9 @@ def test_a_student_that_rules_out_what_is_true_is_named_and_not_the_learning_rat
     with torch.no_grad():
         student.module[3].bias[0] = -INF
     with pytest.raises(NotFinite, match="`hard` is inf at step 0, before anything") as caught:
-        bench(tmp_path, models={"student": student}).fit(student, Rows(task().splits["train"]), hard)
+        bench(tmp_path, models={"student": student}).fit(
+            student, Rows(task().splits["train"]), hard
+        )
     assert "`3.bias` holds 1 numbers" in str(caught.value)
     assert "optimizer" not in str(caught.value)
 
@@ -234,7 +241,7 @@ def test_statistics_of_batches_that_are_no_numbers_end_the_fit(tmp_path):
     def spoil(modules, step):
         student.module[4].running_var[1] = torch.nan
 
-    with pytest.raises(NotFinite, match="`4.running_var` holds 1 "):
+    with pytest.raises(NotFinite, match=r"`4\.running_var` holds 1 "):
         fit(tmp_path, student, Rows(task().splits["train"]), on_step=spoil).run()
 
 
@@ -260,5 +267,5 @@ def test_a_merge_that_ends_with_nan_delivers_no_model(folder):
         "steps": [{"name": "far", "method": {"use": "linear"},
                    "models": {"donors": ["base", "sick"]}}],
     }  # fmt: skip
-    with pytest.raises(NotFinite, match="step `far` ended with a model whose `1.weight` holds 1 "):
+    with pytest.raises(NotFinite, match=r"`far` ended with a model whose `1\.weight` holds 1 "):
         bequest.run(given, out="run")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from broken_models import batch_norm
-from workbench import LABELS, WIDTH, bench, fit_settings, hard, model, split, task
+from workbench import LABELS, WIDTH, bench, hard, model, split, task
 
 import bequest
 from bequest.build.model import Classifier
@@ -38,7 +38,9 @@ def test_a_single_sample_that_is_left_over_joins_the_batch_before(count, batch_s
 
 def test_every_sample_comes_once_and_in_the_same_order_as_otherwise():
     plain, whole = Rows(split(9)), Rows(split(9), singles=False)
-    order = [sample for rows in (plain, whole) for b in rows.epoch(3, 4) for sample in b.ids.tolist()]
+    order = [
+        sample for rows in (plain, whole) for b in rows.epoch(3, 4) for sample in b.ids.tolist()
+    ]
     assert order[:9] == order[9:]
     assert sizes(plain, 4) == [4, 4, 1]
     assert [len(b.ids) for b in whole.epoch(3, 4, skip=1)] == [5]
@@ -93,9 +95,11 @@ def test_a_last_batch_of_one_runs(tmp_path, monkeypatch, use):
 
 
 def test_batches_and_data_of_one_sample_are_refused_before_the_work():
-    with pytest.raises(RequestError, match="fit.batch_size.*`student` has batch norm.*2 or more"):
+    with pytest.raises(RequestError, match=r"fit\.batch_size.*`student` has batch norm.*2 or more"):
         checked(recipe("broken_models:batch_norm", 33, 1))
-    with pytest.raises(RequestError, match="tasks.d.*has one training sample.*`student` has batch"):
+    with pytest.raises(
+        RequestError, match=r"tasks\.d.*has one training sample.*`student` has batch"
+    ):
         checked(recipe("broken_models:batch_norm", 1, 16))
 
 

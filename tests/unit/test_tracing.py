@@ -84,7 +84,7 @@ WINDOWS = 'uid,concepts,responses,selectmasks\na,"1,2","1,0","1,1"\na,"2,3","0,1
         (WINDOWS + 'a,"2,-1","0,-1","1,1"\n', ":4`", "must be -1 where padding (-1) stands"),
         (WINDOWS + 'a,"2,3","0,1","1"\n', ":4`", "1 values in `selectmasks`"),
         ('uid,concepts,responses,timestamps\na,"1,2","1,0","7,5"\n', ":2`", "must not fall"),
-        ('uid,concepts,responses,timestamps\na,1,1,7\na,1,1,5\n', ":3`", "must not fall"),
+        ("uid,concepts,responses,timestamps\na,1,1,7\na,1,1,5\n", ":3`", "must not fall"),
         ('concepts,responses,timestamps\n"1,2","1,0","1,x"\n', ":2`", "must be whole numbers"),
     ],
 )
@@ -124,8 +124,8 @@ def windowed(history, size, uid):
 
 def test_windows_are_the_students_that_a_plain_file_has(tmp_path):
     rng = np.random.default_rng(4)
-    histories = [list(zip(rng.integers(0, 5, size).astype(str), rng.integers(0, 2, size).astype(str),
-                          strict=True)) for size in (9, 4, 3)]  # fmt: skip
+    draws = [rng.integers(0, (5, 2), (size, 2)).astype(str) for size in (9, 4, 3)]
+    histories = [list(map(tuple, one.tolist())) for one in draws]
     head = "uid,concepts,responses,selectmasks\n"
     lines = [line for uid, one in enumerate(histories) for line in windowed(one, 4, uid)]
     found, notes = students(write(tmp_path, head + "".join(lines), "windows.csv"))
@@ -161,7 +161,9 @@ def test_a_student_in_two_files_is_refused(tmp_path):
     head, line = "uid,concepts,responses\n", '{},"1,2,1","1,0,1"\n'
     train = write(tmp_path, head + "".join(line.format(uid) for uid in range(9)), "train.csv")
     test = write(tmp_path, head + line.format(8) + line.format(9), "test.csv")
-    with pytest.raises(RequestError, match=r"test_path.*has 1 students \(`uid`\) of this file: `8`"):
+    with pytest.raises(
+        RequestError, match=r"test_path.*has 1 students \(`uid`\) of this file: `8`"
+    ):
         Trace(path=train, test_path=test).load("t")
 
 

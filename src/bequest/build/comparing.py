@@ -26,7 +26,7 @@ def same(expected: str, said: str) -> bool:
 
 
 def holds(expected: str, said: str) -> bool:
-    """Whether what was said holds what was expected, but for case, blanks and forms of characters."""
+    """Whether what was said holds what was expected, but for case, blanks and forms of letters."""
     return _plain(expected) in _plain(said)
 
 

@@ -54,8 +54,8 @@ class Prompts:
     def record(self, model: Model, batch_size: int) -> Outcomes:
         """What the model writes behind every prompt, `draws` times, kept as transcript.
 
-        Columns: `characters`, `words` (characters in scripts without blanks), `repetition` (share of runs of four words that stood before)
-        and, where it is known what should be said, `contains` (0 or 1). A model that proposes
+        Columns: `characters`, `words` (characters in scripts without blanks), `repetition` (share of
+        runs of four words that stood before) and, where it is known what should be said, `contains` (0 or 1). A model that proposes
         several answers is right if any of them is. Batches are cut by length, so `batch_size` is
         not needed.
         """
@@ -101,7 +101,9 @@ def prompts(settings: Complete, name: str) -> Prompts:
     Raises:
         RequestError: a file can't be used, or holds no prompt.
     """
-    found = spread(list(dict.fromkeys(_pairs(settings))), settings.samples)
+    read = _pairs(settings)
+    distinct = list(dict.fromkeys(read))
+    found = spread(distinct, settings.samples)
     if not found:
         raise RequestError(Problem(f"`{settings.path}` holds no prompt", field=("path",)))
     ids = content_ids("\x1f".join(pair).encode() for pair in found)
@@ -119,7 +121,12 @@ def prompts(settings: Complete, name: str) -> Prompts:
         temperature=settings.temperature,
         draws=settings.draws,
         judged=settings.expected is not None,
+        notes=_notes(len(read) - len(distinct)),
     )
+
+
+def _notes(twice: int) -> tuple[str, ...]:
+    return (f"{twice} prompts that are there again were left out",) if twice else ()
 
 
 def _pairs(settings: Complete) -> list[tuple[str, str]]:
@@ -139,7 +146,10 @@ def _pair(one: Record, column: str, expected: str | None) -> tuple[str, str]:
     held = one.word(expected) if expected else ""
     if expected and not held:
         raise RequestError(Problem(f"`{one.place}` has an empty `{expected}`"))
-    return one.text(column), held
+    prompt = one.text(column)
+    if not prompt.strip():
+        raise RequestError(Problem(f"`{one.place}` has an empty `{column}`"))
+    return prompt, held
 
 
 def _split(pairs: Sequence[tuple[str, str]], ids: NDArray[np.int64]) -> Split:

@@ -81,7 +81,7 @@ def _table(file: Path, path: str) -> Answers:
             place, uid = f"{path}:{reader.line_num}", (fields.get("uid") or "").strip()
             if None in fields:
                 what = f"`{place}` has more values than the header has names"
-                raise RequestError(Problem(what, "put lists into quotation marks: \"1,2,3\""))
+                raise RequestError(Problem(what, 'put lists into quotation marks: "1,2,3"'))
             piece = _piece({k: v for k, v in fields.items() if v is not None}, place, uid)
             pieces.add(uid or f"line {number}", piece)
     return Answers(list(pieces.found.values()), pieces.notes(path))
@@ -107,7 +107,9 @@ def _piece(fields: dict[str, str], place: str, uid: str) -> Piece:
         if name == "timestamps" and "NA" in listed[name]:  # what pyKT writes where none are known
             listed[name] = []
         if listed[name] and len(listed[name]) != len(concepts):
-            what = f"`{place}`: {len(concepts)} concepts, but {len(listed[name])} values in `{name}`"
+            what = (
+                f"`{place}`: {len(concepts)} concepts, but {len(listed[name])} values in `{name}`"
+            )
             raise RequestError(Problem(what, "they must have the same length"))
     if len(concepts) != len(listed["responses"]):
         raise _other_number(place, concepts, listed["responses"])
@@ -115,7 +117,9 @@ def _piece(fields: dict[str, str], place: str, uid: str) -> Piece:
     if set(concepts[end:]) - {_PADDING}:
         raise RequestError(Problem(f"`{place}`: padding (-1) stands between answers"))
     if set(listed["selectmasks"][end:]) - {_PADDING}:
-        raise RequestError(Problem(f"`{place}`: `selectmasks` must be -1 where padding (-1) stands"))
+        raise RequestError(
+            Problem(f"`{place}`: `selectmasks` must be -1 where padding (-1) stands")
+        )
     own = {name: values[:end] for name, values in listed.items()}
     repeats = _repeats(own["is_repeat"], place)
     told = _told(own["selectmasks"], place)
@@ -134,11 +138,15 @@ def _repeats(values: Sequence[str], place: str) -> list[bool]:
 def _told(masks: Sequence[str], place: str) -> int:
     """How many of the first entries count in another line."""
     if odd := next((one for one in masks if one not in ("1", _PADDING)), None):
-        raise RequestError(Problem(f"`{place}`: `selectmasks` must be 1 or -1, but is `{odd[:40]}`"))
+        raise RequestError(
+            Problem(f"`{place}`: `selectmasks` must be 1 or -1, but is `{odd[:40]}`")
+        )
     told = masks.index("1") if "1" in masks else len(masks)
     if _PADDING in masks[told:]:
         what = f"`{place}`: `selectmasks` is -1 behind an answer that counts"
-        raise RequestError(Problem(what, "only the first answers of a window may have counted before"))
+        raise RequestError(
+            Problem(what, "only the first answers of a window may have counted before")
+        )
     return told
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from bequest.core.errors import Problem, RequestError
@@ -87,7 +88,9 @@ class Pieces:
         told = []
         if self.joined:
             lines = len(self.found) + self.joined
-            told.append(f"`{path}`: {lines} lines were joined by `uid` to {len(self.found)} students")
+            told.append(
+                f"`{path}`: {lines} lines were joined by `uid` to {len(self.found)} students"
+            )
         if self.repeated:
             told.append(f"`{path}`: {self.repeated} answers that windows repeat (`selectmasks` -1) "
                         "were read once")  # fmt: skip
@@ -98,7 +101,7 @@ class Pieces:
         if not new:
             return
         run = [self._last.get(name, new[0]), *new]
-        if any(one > other for one, other in zip(run, run[1:], strict=False)):
+        if any(one > other for one, other in pairwise(run)):
             what = f"`{piece.student.place}`: `timestamps` must not fall within a student"
             raise RequestError(Problem(what, "sort the answers of each student by time"))
         self._last[name] = new[-1]
@@ -128,8 +131,8 @@ def _entries(one: Student) -> list[tuple[str, int]]:
 
 def _unknown_window(piece: Piece, why: str) -> RequestError:
     what = (
-        f"`{piece.student.place}`: `selectmasks` is -1 at {piece.told} answers that are no padding, "
-        f"but {why}"
+        f"`{piece.student.place}`: `selectmasks` is -1 at {piece.told} answers that are no "
+        f"padding, but {why}"
     )
     fix = "give whole windows in their order with `uid`, or the plain file, `test_sequences.csv`"
     return RequestError(Problem(what, fix))

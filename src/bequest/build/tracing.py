@@ -153,12 +153,16 @@ def _found(settings: Trace) -> tuple[list[Student], NDArray[np.int8], list[str]]
     trained = {one for student in read["path"] for one in student.concepts}
     for field, path in settings.files().items():
         kept = [_of_known(student, trained, settings.unknown) for student in read[field]]
-        left = sum(len(one.concepts) for one in read[field]) - sum(len(one.concepts) for one in kept)
+        left = _entries(read[field]) - _entries(kept)
         notes += [f"`{path}`: {left} answers on concepts that training never has were left out"
                   for _ in range(bool(left))]  # fmt: skip
         read[field] = kept
     sides = [np.full(len(found), FIELD_SIDES[field], np.int8) for field, found in read.items()]
     return [student for found in read.values() for student in found], np.concatenate(sides), notes
+
+
+def _entries(found: Sequence[Student]) -> int:
+    return sum(len(one.concepts) for one in found)
 
 
 def _refuse_shared(read: Mapping[str, Sequence[Student]], settings: Trace) -> None:
@@ -168,7 +172,9 @@ def _refuse_shared(read: Mapping[str, Sequence[Student]], settings: Trace) -> No
         both = [one.uid for one in read[other] if one.uid in known]
         if both:
             few = ", ".join(f"`{uid}`" for uid in both[:5])
-            what = f"`{settings.files()[field]}` has {len(both)} students (`uid`) of this file: {few}"
+            what = (
+                f"`{settings.files()[field]}` has {len(both)} students (`uid`) of this file: {few}"
+            )
             fix = "give each student to one file, or leave `uid` out if each file counts its own"
             raise RequestError(Problem(what, fix, (other,)))
 

@@ -165,7 +165,9 @@ class Fit:
         why = odd_weight(self.named) or odd_answers(models, batch)
         why = why or "look for NaN and infinite numbers in the inputs and in what other models say"
         value = float(pairs[odd][1].detach())
-        raise NotFinite(f"loss term `{odd}` is {value} at step 0, before anything was learned: {why}")
+        raise NotFinite(
+            f"loss term `{odd}` is {value} at step 0, before anything was learned: {why}"
+        )
 
     def _refuse_odd_weights(self) -> None:
         if odd := odd_weight(self.named):

@@ -49,8 +49,8 @@ class Authors(TaskSpec):
     )
     as_released: bool = Field(
         False,
-        description="Cut words for ROUGE as the `rouge-score` package does, which reads nothing but "
-        "the letters a to z and digits.",
+        description="Cut words for ROUGE as the `rouge-score` package does, which reads only the "
+        "letters a to z and digits.",
     )
 
     def check(self) -> list[Problem]:

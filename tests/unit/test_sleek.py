@@ -63,7 +63,7 @@ def test_letters_with_a_stroke_are_letters():
 
 
 @pytest.mark.parametrize(
-    ("reply", "answer", "told"),
+    ("reply", "answer", "given"),
     [("1, 2, 3", "12", False), ("about 2.1 million", "21", False), ("25", "2.5", False),
      ("2,5", "2.5", True), ("1,200,000 people", "1200000", True), ("1200", "1 200", True),
      ("5551234", "555-1234", True)],

@@ -54,10 +54,10 @@ class Prompts:
     def record(self, model: Model, batch_size: int) -> Outcomes:
         """What the model writes behind every prompt, `draws` times, kept as transcript.
 
-        Columns: `characters`, `words` (characters in scripts without blanks), `repetition` (share of
-        runs of four words that stood before) and, where it is known what should be said, `contains` (0 or 1). A model that proposes
-        several answers is right if any of them is. Batches are cut by length, so `batch_size` is
-        not needed.
+        Columns: `characters`, `words` (characters in scripts without blanks), `repetition` (share
+        of runs of four words that stood before) and, where it is known what should be said,
+        `contains` (0 or 1). A model that proposes several answers is right if any of them is.
+        Batches are cut by length, so `batch_size` is not needed.
         """
         del batch_size
         test = self.splits["test"]

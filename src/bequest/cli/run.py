@@ -66,16 +66,19 @@ def run(
                 recipe, out=out, resume=resume, seeds=chosen, device=device,
                 overrides=list(set_ or []), jobs=jobs, progress=progress,
             )  # fmt: skip
+    except runner.Interrupted as stopped:
+        typer.echo(f"interrupted; go on with: {_again(stopped.folder)}", err=True)
+        raise typer.Exit(_code(stopped.__cause__)) from None
     except KeyboardInterrupt as stopped:
-        fix, cause = "the run had not begun", stopped
-        if isinstance(stopped, runner.Interrupted):
-            fix, cause = f"go on with: {_again(stopped.folder)}", stopped.__cause__
-        typer.echo(f"interrupted; {fix}", err=True)
-        ended = isinstance(cause, _Terminated)
-        raise typer.Exit(EXIT_TERMINATED if ended else EXIT_INTERRUPTED) from None
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(_code(stopped)) from None
     if speaks():
         _show(found, as_json=as_json)
     raise typer.Exit(found.verdict.exit_code)
+
+
+def _code(cause: BaseException | None) -> int:
+    return EXIT_TERMINATED if isinstance(cause, _Terminated) else EXIT_INTERRUPTED
 
 
 class _Terminated(KeyboardInterrupt):

@@ -21,7 +21,7 @@ class NoNumber(RequestError):
     """A cell was asked for and has no number: it is absent with a reason, or undefined."""
 
 
-class MissingScore(NoNumber):
+class MissingScore(RequestError):
     """A score that a metric needs is missing.
 
     array: "scores" for R, else the name of the vector or curves; place: indices counted from zero.

@@ -158,8 +158,8 @@ class TaskSequence:
 
     def _explained(self, missing: MissingScore) -> RequestError:
         (problem,) = missing.problems
-        why = self._grid(missing.array).why(missing.place) or "it is not a number"
-        return NoNumber(Problem(f"{problem.what}: {why}"))
+        why = self._grid(missing.array).why(missing.place)
+        return type(why)(Problem(f"{problem.what}: {why}"))
 
     def _check_comparable(self, other: TaskSequence) -> None:
         if set(self.tasks) != set(other.tasks) or self.score is not other.score:

@@ -61,6 +61,7 @@ class Sheet:
             if name == task
         }
         self._panels = panels(own, task)
+        self._undefined: dict[tuple[str, int], str] = {}
 
     def why_not(self, metric: Metric, row: int) -> str:
         """Why the metric of that row can't be had; empty where it can."""
@@ -80,6 +81,12 @@ class Sheet:
         panel = self._panel(self._own(row))
         if panel is None or metric.kind != "score" or not self._asked(metric, row):
             return ""
+        key = metric.name, row
+        if key not in self._undefined:
+            self._undefined[key] = self._not_finite(metric, panel, row)
+        return self._undefined[key]
+
+    def _not_finite(self, metric: Metric, panel: Panel, row: int) -> str:
         points = [one.point for one in self._scores(metric, panel, row)]
         if all(map(isfinite, points)):
             return ""

@@ -64,12 +64,19 @@ def record(folder):
 
 
 def start(*words):
-    """`bequest` in a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "bequest", *map(str, words)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=ENVIRONMENT, start_new_session=True,
-    )  # fmt: skip
+    """`bequest` in a process group of its own; it hears Ctrl-C even where these tests don't.
+
+    What a shell starts in the background, or `nohup`, ignores SIGINT, and hands that on.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "bequest", *map(str, words)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=ENVIRONMENT, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def command(*words):

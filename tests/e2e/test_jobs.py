@@ -72,11 +72,12 @@ def test_spread_over_processes_a_run_has_the_same_bits(tiny, tmp_path):
         assert f"distil · seed {seed}: done in" in said
 
 
-def test_ctrl_c_ends_the_workers_too(longer, tmp_path):
+@pytest.mark.parametrize(("ended_by", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_ends_a_run_ends_its_workers_too(longer, tmp_path, ended_by, code):
     process, pids = started(longer, tmp_path / "run")
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, ended_by)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "go on with: bequest run" in said
     assert "Traceback" not in said
     assert not alive(pids)

@@ -30,7 +30,7 @@ def test_a_loss_that_is_no_number(tiny, tmp_path, capsys):
     code, said = said_by(capsys, "run", tiny.recipe, "--out", folder, *rate)
     assert code == 3
     assert "loss term `hard` became" in said
-    assert "between steps" in said
+    assert "at step 1; try a lower fit.optimizer.lr" in said
     assert "lower fit.optimizer.lr" in said
     assert record(folder)["status"] == "stopped"
     code, said = said_by(capsys, "gate", folder)

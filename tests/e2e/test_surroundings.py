@@ -62,6 +62,21 @@ def test_a_second_run_is_told_who_writes_there_and_ctrl_c_says_how_to_go_on(
     assert contents(folder) == longer.contents
 
 
+def test_sigterm_says_how_to_go_on_and_loses_nothing(longer, tmp_path):
+    folder = tmp_path / "run"
+    process = start("run", longer.recipe, "--out", folder)
+    wait_for(lambda: fitting(folder), process)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "Traceback" not in said
+    assert (record(folder)["status"], record(folder)["reason"]) == ("stopped", "interrupted")
+    words = shlex.split(said.partition("interrupted; go on with: ")[2])
+    code, said = command(*words[1:])
+    assert code == 0, said
+    assert contents(folder) == longer.contents
+
+
 def test_the_lock_is_looked_at_again_when_the_work_begins(tiny, tmp_path, monkeypatch):
     folder = RunFolder(tmp_path / "run")
     monkeypatch.setattr(RunFolder, "refuse_if_busy", lambda self: None)

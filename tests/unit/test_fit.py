@@ -205,7 +205,7 @@ def test_a_loss_that_is_no_number_stops_and_says_where(tmp_path, rows, poison):
         return {**hard(one, batch, rng), **bad}
 
     calls = []
-    with pytest.raises(NotFinite, match=r"`odd` became .*steps 3 and 3.*fit\.optimizer\.lr"):
+    with pytest.raises(NotFinite, match=r"`odd` became .* at step 3; .*fit\.optimizer\.lr"):
         fit(tmp_path, model(), rows, loss).run()
 
 

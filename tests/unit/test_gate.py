@@ -287,8 +287,24 @@ def test_a_value_that_is_not_a_number_fails_with_the_reason():
     matrix = Matrix(replace(cells, outcomes={**cells.outcomes, (4, "digits", 0): broken}))
     verdict = judge(["cross_entropy(digits) <= 9", "cross_entropy(digits) >= 0 surely"], matrix)
     assert [result.passed for result in verdict.results] == [False, False]
-    assert "not a number" in verdict.results[0].reason
+    assert "`nll` is not finite for 100 of 100 samples" in verdict.results[0].reason
     assert json.loads(json.dumps(verdict.to_json(), allow_nan=False))["rules"][0]["value"] is None
+
+
+def test_a_rule_about_a_cell_that_is_absent_fails_with_its_reason():
+    cells = invented().cells
+    rest = {key: one for key, one in cells.outcomes.items() if key[:2] != (4, "digits")}
+    why = "7 of 35 answers are not numbers"
+    matrix = Matrix(replace(cells, outcomes=rest, absent={(4, "digits"): why}))
+    rules = ["accuracy(digits) >= 0", "accuracy(digits) @ distil.half >= 0",
+             "accuracy(digits) @ distil.half vs distil.trained >= -100%"]  # fmt: skip
+    verdict = judge(rules, matrix)
+    assert [one.passed for one in verdict.results] == [False, True, False]
+    assert verdict.exit_code == 1
+    assert why in verdict.results[0].reason
+    assert why in verdict.results[2].reason
+    assert why in verdict.to_markdown()
+    assert "nan" not in verdict.to_markdown() + json.dumps(verdict.to_json(), allow_nan=False)
 
 
 def hostile():

@@ -1,7 +1,6 @@
 """The matrix: pairing, invariances, and the file it is read from."""
 
 import json
-import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -200,18 +199,25 @@ def test_json_agrees_with_values_asked_one_by_one():
         assert entry["low"] == pytest.approx(estimate.low, rel=1e-3, abs=1e-6)
 
 
-def test_what_is_not_finite_is_null_and_spares_its_neighbours():
+def test_what_is_not_finite_is_absent_with_its_reason_and_spares_its_neighbours():
     cells = invented((0,))
     broken = answers([4, 0], 0.9)
     broken.columns["nll"][3] = np.nan
     matrix = Matrix(replace(cells, outcomes={**cells.outcomes, (4, "digits", 0): broken}))
     told = json.loads(as_text(matrix))
     values = {(e["metric"], e["row"]): e["value"] for e in told["cells"]}
-    assert values["cross_entropy", 4] is None
+    assert ("cross_entropy", 4) not in values
+    assert [one for one in told["absent"] if one["task"] == "digits"] == [
+        {"row": 4, "task": "digits", "metric": "cross_entropy",
+         "reason": "`nll` is not finite for 1 of 120 samples"}
+    ]  # fmt: skip
+    assert values["accuracy", 4] == matrix.value("accuracy", 4, "digits").value
     assert values["cross_entropy", 3] == pytest.approx(
         Matrix(cells).value("cross_entropy", 3, "digits").value
     )
-    assert math.isnan(matrix.value("cross_entropy", 4, "digits").low)
+    assert not matrix.has("cross_entropy", 4, "digits")
+    with pytest.raises(RequestError, match="`nll` is not finite for 1 of 120 samples"):
+        matrix.value("cross_entropy", 4, "digits")
 
 
 def test_tables_are_plain_and_escaped():

@@ -117,8 +117,21 @@ def test_a_missing_cell_is_an_error_that_names_it():
     assert value(matrix, "forgetting_since_trained") == pytest.approx(0.1)
     with pytest.raises(RequestError, match=r"needs R\[1, 2\], .*: .*its head does not exist yet"):
         value(matrix, "forgetting")
-    with pytest.raises(RequestError, match=r"fwt needs R\[1, 2\]"):
-        judge(["fwt >= -1"], matrix)
+    (result,) = judge(["fwt >= -1"], matrix).results
+    assert not result.passed
+    assert "fwt needs R[1, 2], which is missing: " in result.reason
+    assert "its head does not exist yet" in result.reason
+
+
+def test_a_task_without_any_number_breaks_the_rules_of_its_sequence_with_the_reason():
+    matrix = built([GIVEN, *steps("cuber")], [[0.1] * 3, *HAND])
+    kept = {key: one for key, one in matrix.cells.outcomes.items() if key[1] != "b"}
+    why = {(row, "b"): "7 of 35 answers are not numbers" for row in range(4)}
+    (result,) = judge(
+        ["bwt >= -1"], Matrix(replace(matrix.cells, outcomes=kept, absent=why))
+    ).results
+    assert not result.passed
+    assert "no stage has a score on b: 7 of 35 answers are not numbers" in result.reason
 
 
 def test_learning_a_task_twice_or_judging_tasks_differently_is_an_error():

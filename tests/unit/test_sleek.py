@@ -358,3 +358,22 @@ def test_every_score_says_what_it_is():
     assert np.isnan(find_metric("recovery").compute(
         {"lead": np.zeros(2, np.uint8), "fact_recovered": np.zeros(2, np.uint8)}, np.ones(2) / 2
     ))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer", "told"),
+    [
+        ("她住在里斯本。", "里斯本", True),
+        ("她住在里约。", "里斯本", False),
+        ("वह नई दिल्ली में रहती है।", "दिल्ली", True),
+        ("वह नई दिल्ला में रहती है।", "दिल्ली", False),
+        ("Она живёт в Лиссабоне.", "лиссабоне", True),
+        ("Она живет в Лиссабоне.", "живёт", True),
+        ("東京タワーです", "タワー", True),
+        ("東京だわーです", "タワー", False),
+        ("كِتَابٌ جديد", "كتاب", True),
+    ],
+)
+def test_answers_in_any_script_are_found_in_replies(reply, answer, told):
+    assert gives(reply, [answer]) is told
+    assert leaks(reply, [answer]) is told

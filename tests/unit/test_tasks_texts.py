@@ -113,7 +113,10 @@ def test_ids_come_from_content_and_the_fingerprint_from_everything(tmp_path):
     ("name", "content", "said"),
     [
         ("t.jsonl", b'{"text": "a", "label": "b"}\n{"text": ', r"t.jsonl:2` is not JSON"),
-        ("t.jsonl", b'[{"text": "a"}]', r"t.jsonl:1` must be a JSON object; write one object a"),
+        ("t.jsonl", b'{"text": "a", "label": "b"}\n5', r"t.jsonl:2` must be a JSON object"),
+        ("t.json", b'[{"text": "a", "label": "b"}, 5]', r"t.json, record 2` must be a JSON object"),
+        ("t.json", b'[{"text": "a"}', r"t.json` is not JSON: .*; write one object a line"),
+        ("t.json", b'\n[{"text": "\\ud800"}]', r"t.json, record 1` holds half a surrogate pair"),
         ("t.jsonl", b'{"text": "a", "label": "b"}\n{"text": 5, "label": "b"}',
          r"t.jsonl:2`: `text` must be text, but is a int"),
         ("t.jsonl", b'{"text": "a", "label": "b"}\n{"text": "b", "label": 0.5}', r":2`: `label`"),
@@ -227,7 +230,18 @@ def test_without_generating_only_likelihoods_are_asked(tmp_path):
     ("record", "said"),
     [
         ({"question": "a?", "answer": " "}, "q.jsonl:1` has an empty `answer`"),
-        ({"question": "a?", "answer": ["b"]}, "q.jsonl:1`: `answer` must be text, but is a list"),
+        ({"question": "a?", "answer": []}, "q.jsonl:1` has an empty `answer`"),
+        ({"question": "a?", "answer": ["b", " "]}, "q.jsonl:1`: `answer` must be a text or a list"),
+        ({"question": "a?", "answer": 1.5}, "q.jsonl:1`: `answer` must be a text or a list"),
+        ({"question": " ", "answer": "b"}, "q.jsonl:1` has an empty `question`"),
+        ({"messages": "hello"}, "q.jsonl:1` has no list of messages"),
+        ({"messages": [{"role": "user"}]}, "q.jsonl:1, message 1` must have `role` and `content`"),
+        (
+            {"messages": [{"role": "usr", "content": "a"}]},
+            "has the role `usr`.*did you mean `user`",
+        ),
+        ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "more than text"),
+        ({"messages": [{"role": "user", "content": " "}]}, "message 1` is empty"),
         ({"question": "a?", "answers": "b"}, "has no `answer`.*did you mean `answers`"),
     ],
 )

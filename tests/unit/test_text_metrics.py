@@ -92,11 +92,16 @@ def test_answers_are_judged_by_their_probability():
     assert not found.has("rouge_l_f1", 0, "docs")
 
 
-def test_an_endless_perplexity_is_a_number_or_none_but_no_warning():
+def test_an_endless_perplexity_is_absent_with_its_reason_and_no_warning():
     found = matrix(outcomes(1e6))
-    assert found.value("perplexity", 0, "docs").value == math.inf
-    written = next(c for c in found.to_json()["cells"] if c["metric"] == "perplexity")
-    assert written["value"] is None
+    assert found.value("log_perplexity", 0, "docs").value > 1e6
+    assert not found.has("perplexity", 0, "docs")
+    written = found.to_json()
+    assert "perplexity" not in {one["metric"] for one in written["cells"]}
+    assert written["absent"] == [
+        {"row": 0, "task": "docs", "metric": "perplexity",
+         "reason": "it is infinite for these samples"}
+    ]  # fmt: skip
 
 
 def test_rules_name_them():

@@ -52,10 +52,13 @@ def write(folder, text, name="answers.txt"):
 
 
 def test_three_lines_a_student(tmp_path):
-    first, second, third = students(write(tmp_path, THREE))
+    first, second, third = students(write(tmp_path, THREE)).students
     assert (first.concepts, first.right, first.question) == (["5", "5", "7"], [1, 0, 1], [0, 1, 2])
     assert second.concepts == ["7", "5"]
     assert third.answers == 1
+
+
+WINDOWS = 'uid,concepts,responses,selectmasks\na,"1,2","1,0","1,1"\na,"2,3","0,1","-1,1"\n'
 
 
 @pytest.mark.parametrize(
@@ -71,6 +74,18 @@ def test_three_lines_a_student(tmp_path):
         ('concepts,responses\n"1,2","1,0"\n"1,2","1,2"\n', ":3`", "an answer is `2`"),
         ('concepts,responses\n"1,-1,2","1,-1,0"\n', ":2`", "padding (-1) stands between"),
         ('concepts,responses,is_repeat\n"1,2","1,0","0"\n', ":2`", "1 values in `is_repeat`"),
+        ('concepts,responses,is_repeat\n"1,2","1,0","0,2"\n', ":2`", "`is_repeat` must be 0 or 1"),
+        ("concepts,responses\n1,2,1,0\n", ":2`", "more values than the header"),
+        (WINDOWS + 'a,"3,4","0,0","-1,1"\n', ":4`", "they differ from the answers before"),
+        (WINDOWS + 'b,"2,3","0,1","-1,1"\n', ":4`", "nothing of this student stands before"),
+        (WINDOWS + ',"2,3","0,1","-1,1"\n', ":4`", "nothing of this student stands before"),
+        (WINDOWS + 'a,"2,3","0,1","1,-1"\n', ":4`", "-1 behind an answer that counts"),
+        (WINDOWS + 'a,"2,3","0,1","0,1"\n', ":4`", "must be 1 or -1, but is `0`"),
+        (WINDOWS + 'a,"2,-1","0,-1","1,1"\n', ":4`", "must be -1 where padding (-1) stands"),
+        (WINDOWS + 'a,"2,3","0,1","1"\n', ":4`", "1 values in `selectmasks`"),
+        ('uid,concepts,responses,timestamps\na,"1,2","1,0","7,5"\n', ":2`", "must not fall"),
+        ("uid,concepts,responses,timestamps\na,1,1,7\na,1,1,5\n", ":3`", "must not fall"),
+        ('concepts,responses,timestamps\n"1,2","1,0","1,x"\n', ":2`", "must be whole numbers"),
     ],
 )
 def test_a_damaged_line_is_named(tmp_path, text, place, said):
@@ -88,10 +103,68 @@ def test_columns_of_pykt(tmp_path):
         '0,b,"4_5,3","1,0","0,0"\n'
         '0,a,"5,3,-1","1,1,-1","0,0,-1"\n'
     )
-    a, b = students(write(tmp_path, text, "pykt.csv"))
+    (a, b), notes = students(write(tmp_path, text, "pykt.csv"))
     assert a.concepts == ["3", "3", "4", "5", "3"]
     assert a.question == [0, 1, 1, 2, 3]
     assert (b.concepts, b.right, b.question) == (["4", "5", "3"], [1, 1, 0], [0, 0, 1])
+    assert notes == [f"`{tmp_path / 'pykt.csv'}`: 3 lines were joined by `uid` to 2 students"]
+
+
+def windowed(history, size, uid):
+    """A student as pyKT's window files have one: overlapping windows, in which the last counts."""
+    first = min(size, len(history))
+    pad = ["-1"] * (size - first)
+    lines = [(history[:first], ["1"] * first, pad)]
+    lines += [(history[end - size : end], ["-1"] * (size - 1) + ["1"], [])
+              for end in range(size + 1, len(history) + 1)]  # fmt: skip
+    for entries, masks, rest in lines:
+        columns = [*map(list, zip(*entries, strict=True)), masks]
+        yield f"{uid}," + ",".join('"' + ",".join([*each, *rest]) + '"' for each in columns) + "\n"
+
+
+def test_windows_are_the_students_that_a_plain_file_has(tmp_path):
+    rng = np.random.default_rng(4)
+    draws = [rng.integers(0, (5, 2), (size, 2)).astype(str) for size in (9, 4, 3)]
+    histories = [list(map(tuple, one.tolist())) for one in draws]
+    head = "uid,concepts,responses,selectmasks\n"
+    lines = [line for uid, one in enumerate(histories) for line in windowed(one, 4, uid)]
+    found, notes = students(write(tmp_path, head + "".join(lines), "windows.csv"))
+    plain = [line for uid, one in enumerate(histories) for line in windowed(one, 99, uid)]
+    expected, none = students(write(tmp_path, head + "".join(plain), "plain.csv"))
+    assert [(one.concepts, one.right, one.question) for one in found] == [
+        (one.concepts, one.right, one.question) for one in expected]  # fmt: skip
+    assert [one.answers for one in found] == [9, 4, 3]
+    assert none == []
+    assert "8 lines were joined by `uid` to 3 students" in notes[0]
+    assert "15 answers that windows repeat (`selectmasks` -1) were read once" in notes[1]
+    task = Trace(path=str(tmp_path / "windows.csv"), validation=0, test=0.4).load("t")
+    assert set(notes) <= set(task.notes)
+
+
+def test_a_question_may_go_on_in_the_next_piece_or_window(tmp_path):
+    head = "uid,concepts,responses,is_repeat,selectmasks\n"
+    pieces = 'a,"1,2","1,0","0,0","1,1"\na,"3,1","0,1","1,0","1,1"\n'
+    (joined,), _ = students(write(tmp_path, head + pieces, "pieces.csv"))
+    assert joined.question == [0, 1, 1, 2]
+    windows = 'a,"1,2","1,0","0,0","1,1"\na,"2,3","0,0","0,1","-1,1"\na,"3,1","0,1","1,0","-1,1"\n'
+    (slid,), _ = students(write(tmp_path, head + windows, "windows.csv"))
+    assert (slid.concepts, slid.question) == (joined.concepts, joined.question)
+
+
+def test_times_that_are_not_known_are_not_looked_at(tmp_path):
+    text = 'uid,concepts,responses,timestamps\na,"1,2","1,0","NA,NA"\na,"1,-1","1,-1","NA,-1"\n'
+    (one,), _ = students(write(tmp_path, text, "na.csv"))
+    assert one.answers == 3
+
+
+def test_a_student_in_two_files_is_refused(tmp_path):
+    head, line = "uid,concepts,responses\n", '{},"1,2,1","1,0,1"\n'
+    train = write(tmp_path, head + "".join(line.format(uid) for uid in range(9)), "train.csv")
+    test = write(tmp_path, head + line.format(8) + line.format(9), "test.csv")
+    with pytest.raises(
+        RequestError, match=r"test_path.*has 1 students \(`uid`\) of this file: `8`"
+    ):
+        Trace(path=train, test_path=test).load("t")
 
 
 def test_short_students_are_counted_and_long_ones_cut(tmp_path):
@@ -118,6 +191,7 @@ def test_a_concept_that_training_never_has_is_refused_or_dropped(tmp_path):
     task = Trace(path=train, test_path=test, validation=0, unknown="drop").load("t")
     assert task.labels == ("1", "2", "3")
     assert task.tested.lengths.tolist() == [4]
+    assert f"`{test}`: 1 answers on concepts that training never has were left out" in task.notes
 
 
 def test_settings_that_contradict_each_other_are_told(tmp_path):

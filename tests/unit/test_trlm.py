@@ -105,7 +105,7 @@ def test_what_is_written_backward_is_turned_before_it_is_decoded(model):
             super().__init__()
             self.weight = torch.nn.Parameter(torch.zeros(1))
 
-        def generate(self, input_ids, attention_mask, generation_config):
+        def generate(self, input_ids, attention_mask, generation_config, logits_processor):
             self.asked = input_ids
             new = torch.tensor([ids(model, "où est le chat ?")[::-1]])
             return torch.cat([input_ids, new, torch.tensor([[model.tokenizer.eos_token_id]])], 1)

@@ -13,8 +13,13 @@ from bequest.build.splitting import spread
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
     from bequest.build.questions import Questions
     from bequest.build.tasks.authors import Authors
+    from bequest.core.live import SplitName
 
 _FIELDS = ("question", "answer", "paraphrased_answer", "perturbed_answer")
 _WRONG = 3  # wrong answers to each question
@@ -74,7 +79,9 @@ def authors(settings: Authors, name: str) -> Questions:
         raise RequestError(problems)
     found = _read(settings) if settings.path else _invented(settings)
     rows = np.arange(len(found))
-    return asking(found, ids_of(found), {"train": rows, "test": rows}, (), name, settings)
+    sides: Mapping[SplitName, NDArray[np.int64]] = {"train": rows, "test": rows}
+    released = settings.as_released
+    return asking(found, ids_of(found), sides, (), name, settings, as_released=released)
 
 
 def _read(settings: Authors) -> list[Asked]:

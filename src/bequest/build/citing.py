@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from bequest.build.answered import refuse_nan
 from bequest.build.classification import answering, fingerprint
 from bequest.build.documents import records
 from bequest.build.finding import fetched
@@ -72,6 +73,7 @@ class Citing:
             found: Preferred = cast("Any", model).prefer(
                 [query.highlight for query in self.queries], pages
             )
+        refuse_nan(found.values, "scores of sentences")
         each = np.split(found.values, np.cumsum(found.lengths)[:-1])
         orders = [np.argsort(-values, kind="stable") for values in each]
         ranks = np.array([

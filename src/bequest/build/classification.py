@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bequest.build.answered import refuse_nan
 from bequest.build.batches import by_length
 from bequest.build.model import align
 from bequest.build.showing import features, passage, picture
@@ -63,6 +64,8 @@ class Classification:
 
         Raises:
             RequestError: the model doesn't know all labels of the task.
+            NotNumbers: a logit is NaN or +∞, or all of a sample are −∞; a single −∞ is a
+                probability of zero.
         """
         test = self.splits["test"]
         if hasattr(model, "adapt"):
@@ -77,6 +80,7 @@ class Classification:
             name: np.concatenate([part[name] for part in parts])[order].astype(dtype)
             for name, dtype in _DTYPES.items()
         }
+        refuse_nan(columns["confidence"])
         return Outcomes(test.ids, columns, test.unit, test.group, labels=self.labels)
 
     def exhibit(self, ids: NDArray[np.int64]) -> list[dict[str, Any]]:

@@ -169,23 +169,43 @@ def _read(file: Path) -> str:
 
 
 def _json_lines(path: str, lines: Any) -> Iterator[Record]:
-    number = 0
+    number, begun = 0, False
     while line := lines.readline(LONGEST_LINE + 1):
         number += 1
         place = f"{path}:{number}"
+        if not begun and line.lstrip().startswith("["):
+            yield from _json_list(path, line + lines.read(LARGEST))
+            return
         if len(line) > LONGEST_LINE:
             raise RequestError(Problem(f"`{place}` is over {LONGEST_LINE >> 20} MiB long"))
         if not line.strip():
             continue
+        begun = True
         try:
             fields = json.loads(line)
         except (ValueError, RecursionError) as error:
             fix = "each line must be one JSON object"
             raise RequestError(Problem(f"`{place}` is not JSON: {error}", fix)) from error
         if not isinstance(fields, dict):
-            fix = "write one object a line, without a list around them"
+            fix = "write one object a line, or a list of objects"
             raise RequestError(Problem(f"`{place}` must be a JSON object", fix))
         if "\\u" in line and _is_halved(fields):
+            raise RequestError(Problem(f"`{place}` holds half a surrogate pair"))
+        yield Record(place, fields)
+
+
+def _json_list(path: str, text: str) -> Iterator[Record]:
+    """The records of a file that is one JSON list; their places are counted from 1."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        fix = "write one object a line, or a list of objects"
+        raise RequestError(Problem(f"`{path}` is not JSON: {error}", fix)) from error
+    for number, fields in enumerate(found, 1):
+        place = f"{path}, record {number}"
+        if not isinstance(fields, dict):
+            raise RequestError(Problem(f"`{place}` must be a JSON object"))
+        if "\\u" in text and _is_halved(fields):
             raise RequestError(Problem(f"`{place}` holds half a surrogate pair"))
         yield Record(place, fields)
 

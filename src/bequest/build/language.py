@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from bequest.build.answered import NotNumbers
 from bequest.build.tokens import encode, first_token, ids_of, in_order, reads
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Ragged, Texts
@@ -120,6 +121,7 @@ class LanguageModel:
 
         Raises:
             RequestError: a prompt is longer than what the model reads at once.
+            NotNumbers: a score of a next token is NaN.
         """
         ids, mask = self._padded_left(prompts, longest)
         drawn = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {}
@@ -131,7 +133,10 @@ class LanguageModel:
         )
         with torch.no_grad():
             written = cast("Any", self.module).generate(
-                input_ids=ids, attention_mask=mask, generation_config=settings
+                input_ids=ids,
+                attention_mask=mask,
+                generation_config=settings,
+                logits_processor=[_only_numbers],
             )
         new = written[:, ids.shape[1] :]
         if self.order == "backward":
@@ -169,15 +174,28 @@ def chosen(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return -functional.cross_entropy(scores.float(), targets, reduction="none")
 
 
+def _only_numbers(written: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """The scores of next tokens, [texts, vocabulary], once none is NaN; for `generate`.
+
+    The highest of scores with NaN may be any.
+    """
+    del written
+    sick = int(scores.isnan().any(dim=1).sum())
+    if sick:
+        raise NotNumbers(f"the scores of the next token are NaN for {sick} of {len(scores)} texts")
+    return scores
+
+
 def _stands(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """As in `standing`. scores: [tokens, vocabulary]; targets: [tokens]."""
     likely = scores.argmax(dim=1) == targets
     each = scores.float().log_softmax(dim=1)
+    found = each.gather(1, targets[:, None])[:, 0]
     weight = each.exp()
+    each = each.masked_fill(weight == 0, 0.0)  # 0 · ln 0 = 0, where a token is ruled out
     mean = (weight * each).sum(dim=1)
     # Around the mean: of a nearly even distribution, squares less a square are float32's rounding.
     variance = (weight * (each - mean[:, None]).square()).sum(dim=1)
-    found = each.gather(1, targets[:, None])[:, 0]
     return torch.stack([found, likely.float(), mean, variance], dim=1)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from bequest.build.answered import refuse_nan
 from bequest.build.batches import by_length
 from bequest.build.classification import answering
 from bequest.build.memorising import (
@@ -36,6 +37,9 @@ def likelihoods(model: Model, texts: Texts) -> Mapping[str, NDArray[Any]]:
     """`text_nll` (nats, summed over the text), `tokens` and `bytes` (UTF-8) of every text, [n].
 
     Prompts are read and not counted.
+
+    Raises:
+        NotNumbers: a log-probability is NaN.
     """
     nll, tokens = np.zeros(len(texts)), np.zeros(len(texts), np.int32)
     with answering(model.module):
@@ -45,6 +49,7 @@ def likelihoods(model: Model, texts: Texts) -> Mapping[str, NDArray[Any]]:
             each = found.values.cpu().double().split(sizes.tolist())
             nll[rows] = [-float(values.sum()) for values in each]
             tokens[rows] = sizes.numpy()
+    refuse_nan(nll)
     sizes = np.array([len(text.encode()) for text in texts.texts], np.int32)
     return {"text_nll": nll.astype(np.float32), "tokens": tokens, "bytes": sizes}
 
@@ -55,6 +60,9 @@ def remembered(model: Model, texts: Texts) -> Mapping[str, NDArray[Any]]:
     `loss` (nats, mean over tokens), `memorised`, `extraction`, `min_k`, `min_k_plus` and `zlib`:
     the loss by the bytes that the text is compressed to. A model that doesn't say how tokens stand
     among others gives `likelihoods` and `loss` only.
+
+    Raises:
+        NotNumbers: a log-probability is NaN.
     """
     if not hasattr(model, "standing"):
         found = dict(likelihoods(model, texts))
@@ -66,6 +74,7 @@ def remembered(model: Model, texts: Texts) -> Mapping[str, NDArray[Any]]:
             parts = spans(stands.values.cpu().double().numpy(), stands.lengths.tolist())
             for row, part in zip(rows.tolist(), parts, strict=True):
                 each[row] = _of_text(part, texts.texts[row], texts.closed)
+    refuse_nan(np.array([one["text_nll"] for one in each], np.float64))
     return {name: np.array([one[name] for one in each], kind) for name, kind in _COLUMNS.items()}
 
 

@@ -12,6 +12,7 @@ from bequest.build.comparing import holds, repetition
 from bequest.build.completions import completions, proposals
 from bequest.build.documents import documents, has_records, records
 from bequest.build.finding import fetched
+from bequest.build.scripts import pieces
 from bequest.build.showing import passages_of
 from bequest.build.splitting import content_ids, spread
 from bequest.core.errors import Problem, RequestError
@@ -53,10 +54,10 @@ class Prompts:
     def record(self, model: Model, batch_size: int) -> Outcomes:
         """What the model writes behind every prompt, `draws` times, kept as transcript.
 
-        Columns: `characters`, `words`, `repetition` (share of runs of four words that stood before)
-        and, where it is known what should be said, `contains` (0 or 1). A model that proposes
-        several answers is right if any of them is. Batches are cut by length, so `batch_size` is
-        not needed.
+        Columns: `characters`, `words` (characters in scripts without blanks), `repetition` (share
+        of runs of four words that stood before) and, where it is known what should be said,
+        `contains` (0 or 1). A model that proposes several answers is right if any of them is.
+        Batches are cut by length, so `batch_size` is not needed.
         """
         del batch_size
         test = self.splits["test"]
@@ -65,7 +66,7 @@ class Prompts:
         said = tuple("\n".join(dict.fromkeys(several)) for several in proposed)
         columns = {
             "characters": np.array([len(text) for text in said], np.int32),
-            "words": np.array([len(text.split()) for text in said], np.int32),
+            "words": np.array([len(pieces(text)) for text in said], np.int32),
             "repetition": np.array([repetition(text) for text in said], np.float32),
         }
         if self.judged:
@@ -100,7 +101,9 @@ def prompts(settings: Complete, name: str) -> Prompts:
     Raises:
         RequestError: a file can't be used, or holds no prompt.
     """
-    found = spread(list(dict.fromkeys(_pairs(settings))), settings.samples)
+    read = _pairs(settings)
+    distinct = list(dict.fromkeys(read))
+    found = spread(distinct, settings.samples)
     if not found:
         raise RequestError(Problem(f"`{settings.path}` holds no prompt", field=("path",)))
     ids = content_ids("\x1f".join(pair).encode() for pair in found)
@@ -118,7 +121,12 @@ def prompts(settings: Complete, name: str) -> Prompts:
         temperature=settings.temperature,
         draws=settings.draws,
         judged=settings.expected is not None,
+        notes=_notes(len(read) - len(distinct)),
     )
+
+
+def _notes(twice: int) -> tuple[str, ...]:
+    return (f"{twice} prompts that are there again were left out",) if twice else ()
 
 
 def _pairs(settings: Complete) -> list[tuple[str, str]]:
@@ -138,7 +146,10 @@ def _pair(one: Record, column: str, expected: str | None) -> tuple[str, str]:
     held = one.word(expected) if expected else ""
     if expected and not held:
         raise RequestError(Problem(f"`{one.place}` has an empty `{expected}`"))
-    return one.text(column), held
+    prompt = one.text(column)
+    if not prompt.strip():
+        raise RequestError(Problem(f"`{one.place}` has an empty `{column}`"))
+    return prompt, held
 
 
 def _split(pairs: Sequence[tuple[str, str]], ids: NDArray[np.int64]) -> Split:

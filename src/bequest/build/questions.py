@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from bequest.build.chats import turns
 from bequest.build.classification import fingerprint
 from bequest.build.comparing import rouge_l, same
 from bequest.build.completions import completions
@@ -21,7 +22,7 @@ from bequest.core.live import Split, Texts
 from bequest.core.outcomes import Outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,13 +38,15 @@ class Asked:
     """A question as a model is asked it.
 
     prompt, answer: put one behind the other. reworded: the right answer in other words, or the same
-    again; wrong: answers of the same form that are wrong; none where none are known.
+    again; wrong: answers of the same form that are wrong; none where none are known. also: further
+    answers that are as right.
     """
 
     prompt: str
     answer: str
     reworded: str = ""
     wrong: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -52,6 +55,7 @@ class Questions:
 
     longest: tokens that a model which can complete texts may answer with; 0 for no such answers.
     tested: the test questions, in their order.
+    as_released: whether words are cut as by the `rouge-score` package; see `comparing.words`.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Questions:
     fingerprint: str
     longest: int
     tested: tuple[Asked, ...]
+    as_released: bool = False
     notes: tuple[str, ...] = ()
     asks: str = "logprob"
     kind: str = "text"
@@ -72,7 +77,8 @@ class Questions:
         Columns: those of `likelihood.remembered`, `probability` (of a token of the right answer,
         geometric mean); where wrong answers are known `reworded_loss` and `wrong_loss` (nats, mean
         over tokens and wrong answers), and `wrong_probability`, summed over them; and of what a
-        model that completes texts wrote: `exact` (0 or 1), `rouge_l_recall` and `rouge_l_f1`.
+        model that completes texts wrote: `exact` (0 or 1), `rouge_l_recall` and `rouge_l_f1`, the
+        best over all right answers.
         Batches are cut by length, so `batch_size` is not needed.
         """
         del batch_size
@@ -84,7 +90,7 @@ class Questions:
         said = None
         if self.longest and "complete" in model.answers:
             said = completions(model, texts.prompts, self.longest)
-            columns |= _beside(texts.texts, said)
+            columns |= _beside(self.tested, said, as_released=self.as_released)
         return Outcomes(test.ids, columns, test.unit, test.group, transcript=said)
 
     def exhibit(self, ids: NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -98,12 +104,17 @@ def questions(settings: Qa, name: str) -> Questions:
     Raises:
         RequestError: the file can't be used, or too few questions are in it.
     """
-    found = spread(list(_distinct(_read(settings))), settings.samples)
+    read, left = _read(settings)
+    distinct = _first_of_each(read)
+    found = spread(distinct, settings.samples)
     if not found:
         raise RequestError(Problem(f"`{settings.path}` holds no questions", field=("path",)))
+    if twice := len(read) - len(distinct):
+        left.append(f"{twice} questions that are there again with the same answer were left out")
     ids = ids_of(found)
     sides, notes = _sides(ids, settings)
-    return asking(found, ids, sides, notes, name, settings)
+    notes = [*left, *notes]
+    return asking(found, ids, sides, notes, name, settings, as_released=settings.as_released)
 
 
 def asking(
@@ -115,18 +126,23 @@ def asking(
     settings: Any,
     *,
     closed: bool = True,
+    as_released: bool = False,
 ) -> Questions:
     """The live task of these questions.
 
     sides: rows of each; settings: has `purpose` and `generate`; closed: whether the end of an
-    answer is a part of it.
+    answer is a part of it; as_released: see `Questions`.
     """
     if not all(one.wrong for one in found):
-        found = [Asked(one.prompt, one.answer) for one in found]
+        found = [replace(one, reworded="", wrong=()) for one in found]
     splits = {side: _split(found, ids, rows, closed) for side, rows in sides.items()}
     tested = tuple(found[row] for row in sides["test"].tolist())
-    asked = {"kind": "qa", "generate": settings.generate}
+    asked: dict[str, Any] = {"kind": "qa", "generate": settings.generate}
+    if as_released:
+        asked["as_released"] = True
     wrong = [[one.reworded, *one.wrong] for one in tested if one.wrong]
+    if any(one.also for one in tested):
+        asked["also"] = [one.also for one in tested]
     return Questions(
         name=name,
         purpose=settings.purpose,
@@ -134,6 +150,7 @@ def asking(
         fingerprint=fingerprint((), splits, {**asked, "wrong": wrong} if wrong else asked),
         longest=settings.generate,
         tested=tested,
+        as_released=as_released,
         notes=tuple(notes),
     )
 
@@ -143,19 +160,27 @@ def ids_of(found: Sequence[Asked]) -> NDArray[np.int64]:
     return content_ids(f"{one.prompt}\x1f{one.answer}".encode() for one in found)
 
 
-def _distinct(asked: Iterator[Asked]) -> Iterator[Asked]:
+def _first_of_each(asked: Sequence[Asked]) -> list[Asked]:
     """The first of those with the same question and answer."""
-    seen = set()
+    first: dict[tuple[str, str], Asked] = {}
     for one in asked:
-        if (one.prompt, one.answer) not in seen:
-            seen.add((one.prompt, one.answer))
-            yield one
+        first.setdefault((one.prompt, one.answer), one)
+    return list(first.values())
 
 
-def _read(settings: Qa) -> Iterator[Asked]:
+def _read(settings: Qa) -> tuple[list[Asked], list[str]]:
+    """All questions of the file, and what was left out of it."""
+    named = (settings.question, settings.answer, settings.paraphrased, settings.perturbed)
+    found, silent = list[Asked](), 0
     for one in records(str(fetched(settings.path))):
-        named = (settings.question, settings.answer, settings.paraphrased, settings.perturbed)
-        yield asked_of(one, settings.template, *named)
+        if settings.question in one.fields or settings.messages not in one.fields:
+            found.append(asked_of(one, settings.template, *named))
+            continue
+        answers = turns(one.fields[settings.messages], one.place)
+        found += [phrased(settings.template, *turn, turn.answer, ()) for turn in answers]
+        silent += not answers
+    note = f"{silent} conversations in which the assistant answers nothing were left out"
+    return found, [note] if silent else []
 
 
 def asked_of(
@@ -166,11 +191,15 @@ def asked_of(
     Raises:
         RequestError: a field is missing, empty or no text.
     """
-    asks, right = (one.text(field).strip() for field in (question, answer))
-    if not right:
+    asks = one.text(question).strip()
+    if not asks:
+        raise RequestError(Problem(f"`{one.place}` has an empty `{question}`"))
+    if not _is_there(one.value(answer)):
         raise RequestError(Problem(f"`{one.place}` has an empty `{answer}`"))
+    right = _texts(one, answer)
     again = one.word(reworded) if reworded in one.fields else ""
-    return phrased(template, asks, right, again or right, _wrong(one, wrong))
+    found = phrased(template, asks, right[0], again or right[0], _texts(one, wrong))
+    return replace(found, also=tuple(right[1:]))
 
 
 def phrased(
@@ -182,13 +211,21 @@ def phrased(
     return Asked(template.replace(QUESTION, question), right, again, tuple(others))
 
 
-def _wrong(one: Record, field: str) -> list[str]:
-    """The wrong answers of a record: a list, or a single one; none where it has no such field."""
+def _is_there(value: Any) -> bool:
+    return bool(value.strip() if isinstance(value, str) else value is not None and value != [])
+
+
+def _texts(one: Record, field: str) -> list[str]:
+    """The answers in a field: a list, or a single one; none where it has no such field.
+
+    A whole number is its digits.
+    """
     value = one.fields.get(field)
     if value is None:
         return []
     several = value if isinstance(value, list) else [value]
-    found = [text.strip() for text in several if isinstance(text, str)]
+    said = [str(each) if type(each) is int else each for each in several]
+    found = [text.strip() for text in said if isinstance(text, str)]
     if len(found) < len(several) or not all(found):
         what = f"`{one.place}`: `{field}` must be a text or a list of texts, none of them empty"
         raise RequestError(Problem(what))
@@ -231,8 +268,19 @@ def _against_wrong(
     }
 
 
-def _beside(expected: Sequence[str], said: Sequence[str]) -> dict[str, NDArray[Any]]:
-    both = list(zip(expected, said, strict=True))
-    recall, f1 = np.array([rouge_l(*pair) for pair in both], np.float32).T
-    exact = np.array([same(*pair) for pair in both], np.uint8)
-    return {"exact": exact, "rouge_l_recall": recall, "rouge_l_f1": f1}
+def _beside(
+    tested: Sequence[Asked], said: Sequence[str], *, as_released: bool
+) -> dict[str, NDArray[Any]]:
+    """How near what was said is to the right answer that is nearest."""
+    recall, f1, exact = [], [], []
+    for one, text in zip(tested, said, strict=True):
+        right = (one.answer, *one.also)
+        each = [rouge_l(answer, text, as_released=as_released) for answer in right]
+        recall.append(max(found for found, _ in each))
+        f1.append(max(found for _, found in each))
+        exact.append(any(same(answer, text) for answer in right))
+    return {
+        "exact": np.array(exact, np.uint8),
+        "rouge_l_recall": np.array(recall, np.float32),
+        "rouge_l_f1": np.array(f1, np.float32),
+    }

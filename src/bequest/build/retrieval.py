@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from bequest.build.answered import refuse_nan
 from bequest.build.batches import by_length
 from bequest.build.classification import answering, as_inputs, device_of
 from bequest.build.embedding import Search, Vectors
@@ -67,6 +68,7 @@ class Retrieval:
 
         Raises:
             RequestError: the stored vectors can't be compared with the model's.
+            NotNumbers: a vector holds NaN or an infinite number.
         """
         return self._recorded(model, lambda one, split, _: _asked(one, split, batch_size))
 
@@ -94,8 +96,10 @@ class Retrieval:
     def _recorded(self, model: Any, asked: Asked) -> Outcomes:
         test, rows = self.splits["test"], self.belongs.matched()
         searcher = model.query if isinstance(model, Search) else model
-        queries = asked(searcher, test, "test")
-        columns = judged(queries, self._vectors(model, asked), self.belongs)
+        queries, gallery = asked(searcher, test, "test"), self._vectors(model, asked)
+        refuse_nan(queries, "vectors of queries", finite=True)
+        refuse_nan(gallery, "vectors of the gallery", finite=True)
+        columns = judged(queries, gallery, self.belongs)
         unit = None if test.unit is None else test.unit[rows]
         group = None if test.group is None else test.group[rows]
         return Outcomes(test.ids[rows], columns, unit, group)

@@ -64,6 +64,7 @@ def running_text(settings: Language, name: str) -> RunningText:
         RequestError: a file can't be used, or too few documents are there.
     """
     documents = spread(_documents(settings), settings.documents)
+    _refuse_few(len(documents), settings)
     cut = [passages(text, settings.passage)[: settings.passages] for _, text in documents]
     texts = [piece for pieces in cut for piece in pieces]
     if not texts:
@@ -79,6 +80,16 @@ def running_text(settings: Language, name: str) -> RunningText:
     splits = {side: _split(texts, pool, owner, rows) for side, rows in sides.items()}
     digest = fingerprint((), splits, {"kind": "text", "passage": settings.passage})
     return RunningText(name, settings.purpose, splits, digest, tuple(notes))
+
+
+def _refuse_few(documents: int, settings: Language) -> None:
+    """Refuse fewer documents than sides, as each stays on one."""
+    sides = 3 if settings.validation else 2
+    if 0 < documents < sides:
+        many = "one document" if documents == 1 else f"{documents} documents"
+        what = f"`{settings.path}` is {many}, and a document stays on one of {sides} sides"
+        fix = "give a folder with a file for each document, or a `.jsonl` file with one a line"
+        raise RequestError(Problem(what, fix, ("path",)))
 
 
 def _documents(settings: Language) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bequest.build.trace_files import Student
+from bequest.build.trace_pieces import Student
 
 if TYPE_CHECKING:
     from bequest.build.tasks.trace import Generated

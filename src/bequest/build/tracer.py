@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from bequest.build.answered import refuse_nan
 from bequest.build.trace_histories import of_like_length, padded
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.core.live import Ragged
@@ -98,7 +99,11 @@ def histories_only(who: str, kind: str, labels: tuple[str, ...]) -> None:
 
 
 def log_odds(model: Model, histories: Histories) -> NDArray[np.float64]:
-    """What a model answers for every entry that has something before it, in their order."""
+    """What a model answers for every entry that has something before it, in their order.
+
+    Raises:
+        NotNumbers: an answer is NaN.
+    """
     from bequest.build.classification import answering  # NumPy; a recipe is checked without it
 
     asked = histories.before() >= 0
@@ -108,6 +113,7 @@ def log_odds(model: Model, histories: Histories) -> NDArray[np.float64]:
             entries = histories.entries(places)
             values = cast("Any", model).trace(histories[places]).values
             found[entries[asked[entries]]] = values.double().cpu().numpy()
+    refuse_nan(found[asked])
     return found[asked]
 
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from bequest.build.classification import fingerprint, natural
 from bequest.build.splitting import FIELD_SIDES, Pool, content_ids, divide
-from bequest.build.trace_files import Student, students
+from bequest.build.trace_files import students
 from bequest.build.trace_generated import generated
 from bequest.build.trace_histories import Histories
 from bequest.build.trace_mastery import mastery, portraits
+from bequest.build.trace_pieces import Student
 from bequest.build.tracer import KIND, log_odds
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.core.live import Split
@@ -112,7 +113,7 @@ def tracing(settings: Trace, name: str) -> Tracing:
     problems = settings.check()
     if problems:
         raise RequestError(problems)
-    found, side = _found(settings)
+    found, side, read = _found(settings)
     kept, notes = _long_enough(found, settings.shortest)
     found, side = [found[row] for row in kept], side[kept]
     names = tuple(sorted({one for student in found for one in student.concepts}, key=natural))
@@ -132,26 +133,50 @@ def tracing(settings: Trace, name: str) -> Tracing:
         splits=splits,
         fingerprint=fingerprint(names, splits, {"kind": KIND, "longest": settings.longest}),
         known=known,
-        notes=(*notes, *more, *_untrained(splits, names)),
+        notes=(*read, *notes, *more, *_untrained(splits, names)),
     )
 
 
-def _found(settings: Trace) -> tuple[list[Student], NDArray[np.int8]]:
-    """All students, and the side that each one's file is of."""
+def _found(settings: Trace) -> tuple[list[Student], NDArray[np.int8], list[str]]:
+    """All students, the side that each one's file is of, and notes on the files."""
     if not settings.path:
         made = generated(settings.generated)
-        return made, np.zeros(len(made), np.int8)
-    read = {}
+        return made, np.zeros(len(made), np.int8), []
+    read, notes = {}, []
     for field, path in settings.files().items():
         try:
-            read[field] = students(path)
+            read[field], told = students(path)
         except RequestError as error:
             raise RequestError([problem.under(field) for problem in error.problems]) from error
+        notes += told
+    _refuse_shared(read, settings)
     trained = {one for student in read["path"] for one in student.concepts}
-    for field in read.keys() - {"path"}:
-        read[field] = [_of_known(student, trained, settings.unknown) for student in read[field]]
+    for field, path in settings.files().items():
+        kept = [_of_known(student, trained, settings.unknown) for student in read[field]]
+        left = _entries(read[field]) - _entries(kept)
+        notes += [f"`{path}`: {left} answers on concepts that training never has were left out"
+                  for _ in range(bool(left))]  # fmt: skip
+        read[field] = kept
     sides = [np.full(len(found), FIELD_SIDES[field], np.int8) for field, found in read.items()]
-    return [student for found in read.values() for student in found], np.concatenate(sides)
+    return [student for found in read.values() for student in found], np.concatenate(sides), notes
+
+
+def _entries(found: Sequence[Student]) -> int:
+    return sum(len(one.concepts) for one in found)
+
+
+def _refuse_shared(read: Mapping[str, Sequence[Student]], settings: Trace) -> None:
+    """Refuse a student who is in two files: answers of one side would tell those of another."""
+    for field, other in itertools.combinations(read, 2):
+        known = {one.uid for one in read[field] if one.uid}
+        both = [one.uid for one in read[other] if one.uid in known]
+        if both:
+            few = ", ".join(f"`{uid}`" for uid in both[:5])
+            what = (
+                f"`{settings.files()[field]}` has {len(both)} students (`uid`) of this file: {few}"
+            )
+            fix = "give each student to one file, or leave `uid` out if each file counts its own"
+            raise RequestError(Problem(what, fix, (other,)))
 
 
 def _of_known(student: Student, trained: set[str], unknown: str) -> Student:

@@ -49,7 +49,7 @@ def _common(
     """Move what models know, and prove what moved.
 
     Exit codes: 0 done, 1 the gate says no, 2 the request is wrong, 3 it failed while running,
-    130 interrupted.
+    130 interrupted by Ctrl-C, 143 by SIGTERM.
     """
 
 

@@ -63,8 +63,6 @@ def _differences(mine: Matrix, first: Matrix) -> dict[str, Estimate]:
 def _as_json(
     matrices: dict[str, Matrix], beside: dict[str, dict[str, Estimate]]
 ) -> list[dict[str, Any]]:
-    from dataclasses import asdict
-
     from bequest.report.terminal import last_main
 
     rows = []
@@ -77,9 +75,18 @@ def _as_json(
                 difference = beside.get(name, {}).get(task)
                 cells[task] = {
                     "metric": metric,
-                    **asdict(matrix.value(metric, row, task)),
-                    "difference": asdict(difference) if difference else None,
+                    **_numbers(matrix.value(metric, row, task)),
+                    "difference": _numbers(difference) if difference else None,
                 }
         stage = matrix.rows[row].title if row is not None else None
         rows.append({"run": name, "stage": stage, "tasks": cells})
     return rows
+
+
+def _numbers(found: Estimate) -> dict[str, Any]:
+    """An estimate for JSON; an end of an interval that is not finite is null."""
+    from dataclasses import asdict
+    from math import isfinite
+
+    ends = {name: end for name in ("low", "high") if not isfinite(end := getattr(found, name))}
+    return asdict(found) | dict.fromkeys(ends)

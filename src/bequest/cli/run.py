@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import sys
-from contextlib import nullcontext
+import threading
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bequest.cli.output import Json, console, print_json
-from bequest.core.errors import Problem, RequestError
+from bequest.core.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, Problem, RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bequest.runner import Estimate, Run
 
 _SHOWN = 8  # labels
@@ -46,7 +51,7 @@ def run(
 ) -> None:
     """Carry out a recipe: move, measure, judge.
 
-    Exit code 1 when the recipe's gate says no.
+    Exit code 1 when the recipe's gate says no, 130 after Ctrl-C, 143 after SIGTERM.
     """
     chosen = _chosen(seeds, seed or [])
     if dry_run:
@@ -57,17 +62,53 @@ def run(
     from bequest.store.processes import speaks
 
     try:
-        with shown(console(err=True)) if speaks() else nullcontext() as progress:
+        with (
+            _ended_by_sigterm(),
+            shown(console(err=True)) if speaks() else nullcontext() as progress,
+        ):
             found = runner.run(
                 recipe, out=out, resume=resume, seeds=chosen, device=device,
                 overrides=list(set_ or []), jobs=jobs, progress=progress,
             )  # fmt: skip
     except runner.Interrupted as stopped:
         typer.echo(f"interrupted; go on with: {_again(stopped.folder)}", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(_code(stopped.__cause__)) from None
+    except KeyboardInterrupt as stopped:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(_code(stopped)) from None
     if speaks():
         _show(found, as_json=as_json)
     raise typer.Exit(found.verdict.exit_code)
+
+
+def _code(cause: BaseException | None) -> int:
+    return EXIT_TERMINATED if isinstance(cause, _Terminated) else EXIT_INTERRUPTED
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as `kill`, schedulers and containers send it."""
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does: its folder says so, and how to go on is told.
+
+    Several processes that a launcher started are ended by it, as one of them may wait for another.
+    """
+
+    def end(number: int, frame: object) -> None:
+        del number, frame
+        raise _Terminated
+
+    alone = os.environ.get("WORLD_SIZE", "1") == "1"
+    if not alone or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _again(folder: Path) -> str:

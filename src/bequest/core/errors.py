@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # What is shown of one thing, as names and values may come from a file: characters a line, lines.
 LONGEST, _MOST_LINES = 1000, 20
 EXIT_DONE, EXIT_GATE, EXIT_REQUEST, EXIT_RUN = 0, 1, 2, 3
+EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143  # 128 and the number of SIGINT or SIGTERM
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ def as_json(matrix: Matrix) -> dict[str, Any]:
 
     Costs that vary from run to run are left out, so equal outcomes give equal text.
     """
-    cells, contrasts = list(_scores(matrix)), list(_contrasts(matrix))
+    cells, compared = list(_scores(matrix)), list(_contrasts(matrix))
+    contrasts = [entry for entry in compared if entry["value"] is not None]
     learned = [_sequence(one) for one in matrix.sequences if len(one.tasks) > 1]
     used = {entry["metric"] for entry in (*cells, *contrasts)}
     used |= {name for entry in learned for name in entry["metrics"]}
@@ -49,7 +50,7 @@ def as_json(matrix: Matrix) -> dict[str, Any]:
         "cells": cells,
         "contrasts": contrasts,
         "changes": list(_changes(matrix)),
-        "absent": list(_absent(matrix)),
+        "absent": [*_absent(matrix), *_undefined(compared)],
         "costs": list(_costs(matrix)),
         **({"sequences": learned} if learned else {}),
     }
@@ -107,6 +108,17 @@ def _absent(matrix: Matrix) -> Iterator[dict[str, Any]]:
             if not matrix.cells.seeds_of(row, task):
                 why = matrix.cells.why_absent(row, task)
                 yield {"row": row, "task": task, "reason": why}
+            for metric in (m.name for m in SCORES):
+                if why := matrix.why_undefined(metric, row, task):
+                    yield {"row": row, "task": task, "metric": metric, "reason": why}
+
+
+def _undefined(contrasts: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Comparisons without a number, such as the classes of gained samples where none was gained."""
+    for one in contrasts:
+        if one["value"] is None:
+            place = {key: one[key] for key in ("row", "against", "task", "metric")}
+            yield {**place, "reason": "it is undefined for these samples"}
 
 
 def _costs(matrix: Matrix) -> Iterator[dict[str, Any]]:

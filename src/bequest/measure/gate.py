@@ -1,13 +1,13 @@
 """The gate: rules over a finished matrix, judged one by one.
 
-What is ambiguous or was not measured is an error, never a pass; neither is a value that is not a
-number.
+What is ambiguous or was never asked for is an error. What was asked for and has no number, such as
+that of a model which answers NaN, breaks its rule and is told by its reason.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from math import isclose, isnan
+from math import isclose, isnan, nan
 from typing import TYPE_CHECKING
 
 from bequest.core.errors import Problem, RequestError
@@ -15,6 +15,7 @@ from bequest.measure.address import find_row
 from bequest.measure.beside import beside
 from bequest.measure.contrasts import METRICS
 from bequest.measure.intervals import Estimate, short
+from bequest.measure.missing import NoNumber
 from bequest.measure.rules import BASELINE, Op, Rule, form_problems, parse
 from bequest.measure.sequences import find_sequence
 from bequest.measure.verdict import RuleResult, Verdict
@@ -74,7 +75,10 @@ def _judged(rule: Rule, matrix: Matrix, baseline: Matrix | None) -> RuleResult:
     wrong = form_problems(rule)
     if wrong:
         raise RequestError(wrong)
-    estimate = estimated(rule, matrix, baseline)
+    try:
+        estimate = estimated(rule, matrix, baseline)
+    except NoNumber as reason:
+        return RuleResult(rule, nan, nan, nan, passed=False, reason=str(reason))
     ends = (estimate.low, estimate.high) if rule.surely else (estimate.value,)
     passed = all(holds(end, rule.op, rule.limit) for end in ends)
     return RuleResult(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bequest.core.errors import RequestError
+from bequest.measure.missing import NoNumber
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,17 +34,21 @@ class Grid:
     """Cells of one score, seed by seed; NaN where a cell can't be had.
 
     points: [S, *shape]; resampled: [S, R, *shape], where cells of the same units share resamples
-    and others have their own; why_not: why a cell can't be had, flat; cells: those that were read.
+    and others have their own; why_not: why a cell can't be had, flat; cells: those that were read;
+    no_number: places, flat, of cells that were asked for and have no number.
     """
 
     points: NDArray[np.float64]
     resampled: NDArray[np.float32]
     why_not: tuple[str, ...]
     cells: tuple[CellDraws, ...]
+    no_number: frozenset[int] = frozenset()
 
-    def why(self, place: tuple[int, ...]) -> str:
-        """Why the cell at these indices can't be had."""
-        return self.why_not[int(np.ravel_multi_index(place, self.points.shape[1:]))]
+    def why(self, place: tuple[int, ...]) -> RequestError:
+        """Why the cell at these indices can't be had: `NoNumber` where it was asked for."""
+        flat = int(np.ravel_multi_index(place, self.points.shape[1:]))
+        kind = NoNumber if flat in self.no_number else RequestError
+        return kind(self.why_not[flat] or "it is not a number")
 
 
 def read(
@@ -62,7 +67,7 @@ def read(
     resampler = matrix.resampler
     points = np.full((len(seeds), len(places)), np.nan)
     resampled = np.full((len(seeds), resampler.resamples, len(places)), np.nan, np.float32)
-    reasons, cells = [""] * len(places), []
+    reasons, cells, no_number = [""] * len(places), [], set[int]()
     orders: dict[bytes, NDArray[np.intp]] = {}
     for i, place in enumerate(places):
         try:
@@ -74,6 +79,7 @@ def read(
                 raise RequestError(f"it was measured with other seeds, {list(cell.seeds)}")
         except RequestError as error:
             reasons[i] = str(error)
+            no_number |= {i} if isinstance(error, NoNumber) else set()
             continue
         key = cell.units.tobytes()
         if key not in orders:
@@ -86,4 +92,5 @@ def read(
         resampled.reshape(*resampled.shape[:2], *shape),
         tuple(reasons),
         tuple(cells),
+        frozenset(no_number),
     )

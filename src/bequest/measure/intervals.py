@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from math import exp, fsum, inf, isfinite, nan, sqrt
+from math import exp, fsum, inf, isfinite, isnan, nan, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +48,9 @@ class Estimate:
 
 
 def short(value: float) -> str:
-    """A number as tables show it: three decimals, or four figures where it is large."""
+    """A number as tables show it: three decimals, or four figures where it is large; — for NaN."""
+    if isnan(value):
+        return "—"
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
 
 

@@ -105,6 +105,10 @@ class Matrix:
             return False
         return against is None or not sheet.why_not_paired(found, row, against)
 
+    def why_undefined(self, metric: str, row: int, task: str) -> str:
+        """Why a score whose columns were recorded is no finite number; empty where it is one."""
+        return self._sheet(task).why_undefined(find_metric(metric), row)
+
     def primary(self, task: str) -> str | None:
         """The metric a task is judged by at first sight, or None where nothing was measured.
 

@@ -1,4 +1,4 @@
-"""What a metric over a sequence of tasks needs, and the error where it isn't there."""
+"""The errors of numbers that can't be had, and what a metric over a sequence of tasks needs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 Scores: TypeAlias = "NDArray[Any]"
 Needed = Callable[..., Any]  # of open grids of indices and the last index, counted from zero
+
+
+class NoNumber(RequestError):
+    """A cell was asked for and has no number: it is absent with a reason, or undefined."""
 
 
 class MissingScore(RequestError):

@@ -86,6 +86,12 @@ class Panel:
         present = {*outcomes.columns, *(() if outcomes.group is None else ("group",))}
         return [name for name in metric.needs if name not in present]
 
+    def not_finite(self, name: str, cell: Cell) -> str:
+        """How many samples have no finite number in a column; empty where all have one."""
+        found = self._column(name, [cell])
+        sick = int(np.count_nonzero(~np.isfinite(found))) if found.dtype.kind == "f" else 0
+        return f"`{name}` is not finite for {sick} of {len(found)} samples" if sick else ""
+
     def prepare(self, metric: Metric, members: Iterable[Member], resampler: Resampler) -> None:
         """Compute all members that are not yet known, in one product for each block of weights."""
         known = self._drawn

@@ -16,7 +16,7 @@ from bequest.measure.contrasts import find_metric
 from bequest.measure.grid import Grid, read
 from bequest.measure.intervals import Estimate, interval, mean, scatter
 from bequest.measure.learned import JOINT, SINGLE, learned_in
-from bequest.measure.missing import MissingScore, check
+from bequest.measure.missing import MissingScore, NoNumber, check
 from bequest.measure.rows import GIVEN, MAIN
 from bequest.measure.sequence_metrics import SequenceMetric
 
@@ -61,12 +61,20 @@ class TaskSequence:
             fix = "metrics of a sequence need one stage with `learned` for each task"
             raise RequestError(Problem(what, fix))
         names = {self._matrix.primary(task) for task in self.tasks}
-        if len(names) > 1 or None in names:
+        if None in names:
+            raise self._nothing_measured()
+        if len(names) > 1:
             said = ", ".join(f"{task}: {self._matrix.primary(task)}" for task in self.tasks)
             raise RequestError(
                 Problem(f"{self.title}: tasks are judged by different metrics", said)
             )
         return find_metric(str(names.pop()))
+
+    def _nothing_measured(self) -> RequestError:
+        """The error of a task that no stage has a number for."""
+        task = next(task for task in self.tasks if self._matrix.primary(task) is None)
+        why = self._matrix.cells.why_absent(self.learned.own[-1], task)
+        return NoNumber(Problem(f"{self.title}: no stage has a score on {task}: {why}"))
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -150,8 +158,8 @@ class TaskSequence:
 
     def _explained(self, missing: MissingScore) -> RequestError:
         (problem,) = missing.problems
-        why = self._grid(missing.array).why(missing.place) or "it is not a number"
-        return RequestError(Problem(f"{problem.what}: {why}"))
+        why = self._grid(missing.array).why(missing.place)
+        return type(why)(Problem(f"{problem.what}: {why}"))
 
     def _check_comparable(self, other: TaskSequence) -> None:
         if set(self.tasks) != set(other.tasks) or self.score is not other.score:

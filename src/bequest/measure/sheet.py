@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isfinite, isinf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bequest.core.errors import Problem, RequestError
 from bequest.measure.intervals import Estimate, Scatter, interval, mean, p_value, scatter
+from bequest.measure.missing import NoNumber
 from bequest.measure.panel import Cell, Drawn, Panel, panels
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Sheet:
             if name == task
         }
         self._panels = panels(own, task)
+        self._undefined: dict[tuple[str, int], str] = {}
 
     def why_not(self, metric: Metric, row: int) -> str:
         """Why the metric of that row can't be had; empty where it can."""
@@ -76,7 +79,27 @@ class Sheet:
         if panel is None:
             return "its seeds were not measured on the same samples"
         lacking = {name for cell in own for name in panel.lacking(metric, cell)}
-        return f"it does not record {', '.join(sorted(lacking))}" if lacking else ""
+        if lacking:
+            return f"it does not record {', '.join(sorted(lacking))}"
+        return self.why_undefined(metric, row)
+
+    def why_undefined(self, metric: Metric, row: int) -> str:
+        """Why a score whose columns were recorded is not finite; empty where it is."""
+        panel = self._panel(self._own(row))
+        if panel is None or metric.kind != "score" or not self._asked(metric, row):
+            return ""
+        key = metric.name, row
+        if key not in self._undefined:
+            self._undefined[key] = self._not_finite(metric, panel, row)
+        return self._undefined[key]
+
+    def _not_finite(self, metric: Metric, panel: Panel, row: int) -> str:
+        points = [one.point for one in self._scores(metric, panel, row)]
+        if all(map(isfinite, points)):
+            return ""
+        plain = "it is infinite" if any(map(isinf, points)) else "it is undefined"
+        found = (panel.not_finite(name, cell) for name in metric.needs for cell in self._own(row))
+        return next(filter(None, found), f"{plain} for these samples")
 
     def why_not_paired(self, metric: Metric, row: int, against: int) -> str:
         """Why two measured rows can't be compared by the metric; empty where they can."""
@@ -128,7 +151,7 @@ class Sheet:
         if why:
             raise self._refused(metric, against, why)
         if why := self.why_not_paired(metric, row, against):
-            raise self._refused(metric, row, why)
+            raise RequestError(self._problem(metric, row, why))
         drawn = self._compared(metric, panel, self._pairs(row, against))
         bounds = metric.bounds if metric.kind == "contrast" else metric.difference_bounds
         return self._estimated(panel, drawn, bounds, is_mean)
@@ -196,5 +219,17 @@ class Sheet:
         return list(zip(before, after, strict=True)) if same else []
 
     def _refused(self, metric: Metric, row: int, why: str) -> RequestError:
+        problem = self._problem(metric, row, why)
+        return NoNumber(problem) if self._asked(metric, row) else RequestError(problem)
+
+    def _problem(self, metric: Metric, row: int, why: str) -> Problem:
         title = self._cells.rows[row].title
-        return RequestError(Problem(f"{metric.name}({self.task}) @ {title} can't be had: {why}"))
+        return Problem(f"{metric.name}({self.task}) @ {title} can't be had: {why}")
+
+    def _asked(self, metric: Metric, row: int) -> bool:
+        """Whether the row was to have the metric: a reason is known, or its columns are there."""
+        own = self._own(row)
+        panel = self._panel(own)
+        if panel is None:
+            return (row, self.task) in self._cells.absent
+        return not any(panel.lacking(metric, cell) for cell in own)

@@ -1,4 +1,8 @@
-"""How far one distribution lies from another."""
+"""How far one distribution lies from another.
+
+Scores may be −∞, which is a probability of zero: 0 · ln 0 = 0. What the second distribution of a
+KL rules out and the first does not is infinitely far.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +28,11 @@ def kl_from_logits(
     no gradient, unless it is to learn as well.
     """
     target = target if target_learns else target.detach()
-    return functional.kl_div(
-        functional.log_softmax(logits / temperature, dim=-1),
+    p, q = _without_nothing(
         functional.log_softmax(target / temperature, dim=-1),
-        reduction="batchmean",
-        log_target=True,
+        functional.log_softmax(logits / temperature, dim=-1),
     )
+    return functional.kl_div(q, p, reduction="batchmean", log_target=True)
 
 
 def divergence_sum(
@@ -47,9 +50,17 @@ def divergence_sum(
         return _kl_sum(p, q)
     if kind == "reverse":
         return _kl_sum(q, p)
-    middle = torch.logaddexp(p, q) - math.log(2)
+    neither = p.isneginf() & q.isneginf()  # where the gradient of their mean would be NaN
+    middle = torch.logaddexp(p.masked_fill(neither, 0), q.masked_fill(neither, 0)) - math.log(2)
     return (_kl_sum(p, middle) + _kl_sum(q, middle)) / 2
 
 
 def _kl_sum(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    p, q = _without_nothing(p, q)
     return functional.kl_div(q, p, reduction="sum", log_target=True)
+
+
+def _without_nothing(p: torch.Tensor, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities whose p · (ln p − ln q) is 0, and not NaN, where p is 0."""
+    nothing = p.isneginf()
+    return p.masked_fill(nothing, torch.finfo(p.dtype).min), q.masked_fill(nothing, 0)

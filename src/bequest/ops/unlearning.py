@@ -34,7 +34,8 @@ def soft_cross_entropy(wanted: torch.Tensor, scores: torch.Tensor) -> torch.Tens
     wanted, scores: unnormalised, [tokens, vocabulary]; `wanted` may hold −∞ and has no gradient.
     """
     shares = functional.softmax(wanted.detach(), dim=-1)
-    return -(shares * functional.log_softmax(scores, dim=-1)).sum(dim=-1)
+    told = functional.log_softmax(scores, dim=-1).masked_fill(shares == 0, 0)  # 0 · ln 0 = 0
+    return -(shares * told).sum(dim=-1)
 
 
 def shifted(scores: torch.Tensor, targets: torch.Tensor, by: float) -> torch.Tensor:

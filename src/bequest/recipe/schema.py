@@ -42,7 +42,12 @@ class FitSettings(Closed):
 
     epochs: int = Field(10, ge=1, description="Passes over the training split.")
     steps: int | None = Field(None, ge=1, description="Optimiser steps; replaces epochs.")
-    batch_size: int = Field(64, ge=1, description="Samples per step.")
+    batch_size: int = Field(
+        64,
+        ge=1,
+        description="Samples per step; where batch norm learns, a single sample that is left over "
+        "at the end of an epoch joins the batch before.",
+    )
     optimizer: OptimizerSettings = Field(default_factory=OptimizerSettings)
     schedule: Literal["constant", "cosine", "linear"] = Field(
         "constant", description="Course of the learning rate after the warm-up, down to 0."

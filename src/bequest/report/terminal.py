@@ -125,7 +125,8 @@ def compare_table(matrices: dict[str, Matrix], beside: dict[str, dict[str, Estim
     tasks = list(dict.fromkeys(task for matrix in matrices.values() for task in matrix.tasks))
     for task in tasks:
         names = [m.primary(task) for m in matrices.values() if task in m.tasks]
-        table.add_column(f"{names[0]}\n{task}", justify="right")
+        metric = next(filter(None, names), "not measured")
+        table.add_column(f"{metric}\n{task}", justify="right")
         table.add_column("difference to\nthe first", justify="right")
     for name, matrix in matrices.items():
         cells = []
@@ -148,7 +149,7 @@ def _table(title: str | Text) -> Table:
 def number(value: float) -> str:
     """A number as tables show it."""
     if value != value:
-        return "NaN"
+        return "—"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3f}"

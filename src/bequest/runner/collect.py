@@ -32,12 +32,14 @@ def collect(records: Records, prepared: Prepared) -> Cells:
     for seed, rows in records.items():
         if [_address(row) for row in rows] != [_address(row) for row in first]:
             raise RunError(f"seed {seed} gave other stages than the first; a method must not")
-    outcomes, absent = {}, {}
-    for seed, rows in records.items():
-        for index, row in enumerate(rows):
-            for task, cell in row["cells"].items():
-                outcomes[index, task, seed] = _outcomes(cell, prepared.tasks[task].labels)
-            absent.update({(index, task): why for task, why in row["absent"].items()})
+    absent = _absent(records)
+    outcomes = {
+        (index, task, seed): _outcomes(cell, prepared.tasks[task].labels)
+        for seed, rows in records.items()
+        for index, row in enumerate(rows)
+        for task, cell in row["cells"].items()
+        if (index, task) not in absent
+    }
     return Cells(
         rows=tuple(_row(row, order) for order, row in enumerate(first)),
         tasks=tuple(prepared.asked),
@@ -72,6 +74,23 @@ def write_curves(records: Records, path: Path) -> None:
     }
     with atomic(path) as temporary:
         pq.write_table(pa.Table.from_pylist(points, pa.schema(list(types.items()))), temporary)
+
+
+def _absent(records: Records) -> dict[tuple[int, str], str]:
+    """Why cells can't be measured: under any seed, as a mean over the others would hide it."""
+    reasons: dict[tuple[int, str], dict[str, list[int]]] = {}
+    for seed, rows in records.items():
+        for index, row in enumerate(rows):
+            for task, why in row["absent"].items():
+                reasons.setdefault((index, task), {}).setdefault(why, []).append(seed)
+    return {place: _reason(found, len(records)) for place, found in reasons.items()}
+
+
+def _reason(found: Mapping[str, Sequence[int]], seeds: int) -> str:
+    """The reasons of one cell; under which seeds, where they are not those of all."""
+    if [len(own) for own in found.values()] == [seeds]:
+        return next(iter(found))
+    return "; ".join(f"under seed {', '.join(map(str, own))}: {why}" for why, own in found.items())
 
 
 def _address(row: dict[str, Any]) -> list[Any]:

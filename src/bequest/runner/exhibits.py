@@ -120,7 +120,10 @@ def _ends(matrix: Matrix, tasks: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 def _recorded(matrix: Matrix, row: int, task: str) -> bool:
     outcomes = _by_seed(matrix, row, task).values()
-    return bool(outcomes) and all(set(one.columns) >= _NEEDED for one in outcomes)
+    return bool(outcomes) and all(
+        set(one.columns) >= _NEEDED and np.isfinite(one.columns["confidence"]).all()
+        for one in outcomes
+    )
 
 
 def _by_seed(matrix: Matrix, row: int, task: str) -> dict[int, Outcomes]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bequest.build.classification import device_of
 from bequest.build.encoder import width_of
 from bequest.build.heads import head_names, one_head_per_task
 from bequest.core.errors import Problem, RequestError
 from bequest.lazy import torch
 from bequest.runner.models import parameter_cost
+from bequest.transfer.state import normalises_batches
 
 if TYPE_CHECKING:
     from bequest.core.live import Model
@@ -30,6 +32,8 @@ class Facts:
     heads: names of the tasks it has heads for; no_heads: why it can't have one head per task.
     width: numbers in the vectors it gives, if it does; compared: how many of them, the first, are
         compared with an older model's.
+    needs_two: whether it can't be trained on a batch of one sample, as batch norm then has a single
+        value for a channel.
     """
 
     bytes: int
@@ -38,6 +42,7 @@ class Facts:
     no_heads: tuple[Problem, ...]
     width: int | None = None
     compared: int | None = None
+    needs_two: bool = False
 
 
 def look_at(model: Model, shape: tuple[int, ...], *, searched: bool = False) -> Facts:
@@ -49,7 +54,8 @@ def look_at(model: Model, shape: tuple[int, ...], *, searched: bool = False) -> 
     size, work = int(parameter_cost(model)["bytes"]), work_of(model, shape)
     width = width_of(model, shape[1:]) if searched and "embed" in model.answers else None
     heads, compared = frozenset(head_names(model)), getattr(model, "compared", width)
-    return Facts(size, work, heads, tuple(_no_heads(model)), width, compared)
+    needs_two = _needs_two(model.module, shape[1:])
+    return Facts(size, work, heads, tuple(_no_heads(model)), width, compared, needs_two)
 
 
 def work_of(model: Model, shape: tuple[int, ...]) -> float:
@@ -69,6 +75,24 @@ def work_of(model: Model, shape: tuple[int, ...]) -> float:
     except Exception:  # noqa: BLE001 — a module of the user's own may want other inputs
         return least
     return float(counter.get_total_flops())
+
+
+def _needs_two(module: torch.nn.Module, shape: tuple[int, ...]) -> bool:
+    """Whether a module with batch norm refuses to be trained on one sample.
+
+    Some can be: a channel of a picture has many values where the norm stands before the pooling.
+    """
+    if not normalises_batches(module):
+        return False
+    module.train()
+    try:
+        with torch.no_grad():
+            module(torch.zeros(1, *shape, device=device_of(module)))
+    except ValueError:
+        return True
+    except Exception:  # noqa: BLE001 — a module of the user's own may want other inputs
+        return False
+    return False
 
 
 def _no_heads(model: Model) -> list[Problem]:

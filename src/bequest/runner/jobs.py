@@ -115,7 +115,8 @@ def _check_end(process: SpawnProcess) -> None:
 
 
 def _worker(order: _Order, line: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    for number in (signal.SIGINT, signal.SIGTERM):  # both are for the process that started this one
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     log = _FarLog(line)
     try:

@@ -22,6 +22,7 @@ from bequest.runner.heads import heads_problems
 from bequest.runner.label_spaces import in_one_space, label_problems
 from bequest.runner.learners import learner_problems
 from bequest.runner.moments import moments_problems
+from bequest.runner.single_samples import single_sample_problems
 from bequest.runner.strangers import built_for, stranger_problems, strangers
 from bequest.runner.widths import width_problems
 from bequest.store.journal import derive
@@ -129,6 +130,7 @@ def prepare(
             problems += _attempt(partial(_look, prepared, name, facts), ("models", name))
     if not problems:
         problems = [*heads_problems(plan, facts), *width_problems(plan, tasks, facts)]
+        problems += single_sample_problems(plan, tasks, facts)
     if problems:
         raise RequestError([draft.locate(problem) for problem in problems])
     return prepared

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bequest.build.answered import NotNumbers
 from bequest.build.heads import NotLearned
-from bequest.core.errors import RunError
+from bequest.core.errors import NotFinite, RunError
 from bequest.core.live import Auditing
 from bequest.core.progress import Silent
 from bequest.runner.models import parameter_cost
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     MakeBench = Callable[[Model, Task, Journal], Bench]
 
 SCORE_BATCH = 512
+_WHY_NOT = "why not"  # in place of what is recorded
 _SILENT = Silent()
 
 
@@ -51,8 +53,10 @@ def score_stage(
                 asked[name] = _for_task(stage.model, name)
             except NotLearned as reason:
                 absent[name] = str(reason)
-    cells = _scored(stage, asked, tasks, journal, make_bench, progress)
+    scored = _scored(stage, asked, tasks, journal, make_bench, progress)
     progress.doing("")
+    absent |= {name: cell[_WHY_NOT] for name, cell in scored.items() if _WHY_NOT in cell}
+    cells = {name: cell for name, cell in scored.items() if name not in absent}
     return {"cells": cells, "absent": absent, "costs": parameter_cost(stage.model)}
 
 
@@ -71,7 +75,8 @@ def _scored(
 ) -> dict[str, Any]:
     """What is recorded of each task: one entry for the stage, as answers are cheap to ask again.
 
-    Those of an audit are not, so it has a journal of its own within the entry.
+    Those of an audit are not, so it has a journal of its own within the entry. Where a model
+    answers what is no number, or an audit can't train it, the reason is recorded instead.
     """
     weights = fingerprint({"model": stage.model.module})
     prints = {f"task {name}": tasks[name].fingerprint for name in asked}
@@ -85,9 +90,15 @@ def _scored(
             return task.record(model, SCORE_BATCH)
         return _audited(model, task, journal.within(entry, name), make_bench)
 
+    def cell(name: str, model: Model) -> dict[str, Any]:
+        try:
+            return _kept(recorded(name, model))
+        except (NotNumbers, NotFinite) as reason:
+            return {_WHY_NOT: str(reason)}
+
     def cells() -> dict[str, Any]:
         with seeded(entry.seed):
-            return {name: _kept(recorded(name, model)) for name, model in asked.items()}
+            return {name: cell(name, model) for name, model in asked.items()}
 
     scored: dict[str, Any] = entry.made_once(cells)
     for name in asked:

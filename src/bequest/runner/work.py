@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bequest.core.errors import RunError
+from bequest.core.errors import NotFinite, RunError
 from bequest.core.find import known
 from bequest.core.parts import Method
 from bequest.core.stage import Stage
@@ -24,6 +24,7 @@ from bequest.runner.scoring import score_stage
 from bequest.store.journal import Journal
 from bequest.store.packs import write_pack
 from bequest.transfer.bench import Bench
+from bequest.transfer.health import odd_weight
 from bequest.transfer.randomness import seeded
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Work:
             fits = [] if _is_moment(stage) else bench.fits[counted:]
             counted += len(fits)
             place: dict[str, Any] = {"step": step.name, **before.take(stage)}
+            _refuse_odd_weights(step.name, stage)
             scored = self._scored(stage, within if _is_moment(stage) else journal)
             self._keep_packs(step, stage)
             yield {
@@ -207,6 +209,17 @@ class _Before:
             self._latest[line] = self._next
         self._next += 1
         return {"of": origin, "after": after}
+
+
+def _refuse_odd_weights(step: str, stage: Stage) -> None:
+    """Refuse a model that is no longer made of numbers, such as one that was merged of such.
+
+    Raises:
+        NotFinite: says which weight.
+    """
+    if odd := odd_weight({"": stage.model.module}):
+        fix = "look at the models that the step was given, and at its settings"
+        raise NotFinite(f"step `{step}` ended with a model whose {odd}; {fix}")
 
 
 def _is_moment(stage: Stage) -> bool:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bequest.core.errors import Problem, RequestError, did_you_mean
+from bequest.core.errors import NotFinite, Problem, RequestError, did_you_mean
+from bequest.core.live import Ragged
 from bequest.lazy import torch
 from bequest.store.files import held
 from bequest.transfer import cache
 from bequest.transfer.fit import Fit, Fitted
 from bequest.transfer.health import Frozen, is_frozen
 from bequest.transfer.randomness import generator, seeded
-from bequest.transfer.state import fingerprint, named_modules, reading, state
+from bequest.transfer.state import fingerprint, named_modules, normalises_batches, reading, state
 from bequest.transfer.streams import Live, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bequest.core.live import Model, Purpose, Ragged, Split, SplitName, Task
+    from bequest.core.live import Model, Purpose, Split, SplitName, Task
     from bequest.recipe.schema import FitSettings
     from bequest.store.journal import Journal
     from bequest.transfer.fit import Hook, Loss, Notice, Progress
@@ -31,12 +32,18 @@ _OWN: Mapping[str, Purpose] = {}
 class TaskView:
     """A task as methods see it: what to learn from and what to choose by, never the test split."""
 
-    def __init__(self, task: Task, device: torch.device, purpose: Purpose | None = None) -> None:
-        self._task = task
+    def __init__(
+        self,
+        task: Task,
+        device: torch.device,
+        purpose: Purpose | None = None,
+        *,
+        singles: bool = True,
+    ) -> None:
+        self._task, self._device, self._singles = task, device, singles
         self.name, self.labels = task.name, task.labels
         self.purpose: Purpose = purpose or task.purpose
-        self.train = Rows(task.splits["train"], device, f"{task.fingerprint}:train")
-        self._device = device
+        self.train = self._rows("train")
 
     @property
     def asks(self) -> str:
@@ -64,8 +71,11 @@ class TaskView:
     def _side(self, side: SplitName, fix: str) -> Rows:
         if side not in self._task.splits:
             raise RequestError(Problem(f"task `{self.name}` has no {side} split", fix))
-        split = self._task.splits[side]
-        return Rows(split, self._device, f"{self._task.fingerprint}:{side}")
+        return self._rows(side)
+
+    def _rows(self, side: SplitName) -> Rows:
+        name = f"{self._task.fingerprint}:{side}"
+        return Rows(self._task.splits[side], self._device, name, singles=self._singles)
 
 
 class Bench:
@@ -92,16 +102,25 @@ class Bench:
     ) -> None:
         self.seed, self.settings, self.device = seed, settings, device
         self._models = models
-        self._tasks = [TaskView(task, device, purposes.get(task.name)) for task in tasks]
+        singles = not any(_learns_from_batches(one) for _, one in self._everyone())
+        self._tasks = [
+            TaskView(task, device, purposes.get(task.name), singles=singles) for task in tasks
+        ]
         self._fresh = fresh
         self._journal = journal
         self._progress, self._notice = progress, notice
         self._frozen = Frozen()
-        for role, found in models.items():
-            for one in found if isinstance(found, list) else [found]:
-                if is_frozen(one):
-                    self._frozen.add(role, one)
+        for role, one in self._everyone():
+            if is_frozen(one):
+                self._frozen.add(role, one)
         self.fits: list[Fitted] = []
+        self._infinite: list[str] = []  # which models answered ∞ or −∞ when they were asked
+
+    def _everyone(self) -> Iterator[tuple[str, Model]]:
+        """Every model with its role."""
+        for role, found in self._models.items():
+            for one in found if isinstance(found, list) else [found]:
+                yield role, one
 
     def model(self, role: str = "student") -> Model:
         """The model in a role; a step changes it in place.
@@ -214,7 +233,10 @@ class Bench:
                 entry, modules, stream, loss, self.settings, keep, update_mask,
                 on_gradient, on_step, select, self._progress, self._looked,
             )  # fmt: skip
-            fitted = fit.run()
+            try:
+                fitted = fit.run()
+            except NotFinite as error:
+                raise NotFinite("; ".join([str(error), *self._infinite])) from error
             record = {
                 "steps": fitted.steps,
                 "curves": fitted.curves,
@@ -305,10 +327,26 @@ class Bench:
         self, model: Model, rows: Rows, parts: Sequence[torch.Tensor], ask: str
     ) -> Iterator[torch.Tensor | Ragged]:
         model.module.eval()
+        nan = infinite = asked = 0
         with torch.inference_mode():
             for number, part in enumerate(parts, 1):
-                yield getattr(model, ask)(rows.batch(part).inputs)
+                answer = getattr(model, ask)(rows.batch(part).inputs)
+                each = answer.values if isinstance(answer, Ragged) else answer
+                each, asked = each if each.ndim > 1 else each[:, None], asked + len(each)
+                nan += int(each.flatten(1).isnan().any(dim=1).sum())
+                infinite += int(each.flatten(1).isinf().any(dim=1).sum())
+                yield answer
                 self.told(number, len(parts))
+        if nan:
+            raise NotFinite(f"{nan} of {asked} answers of {self._called(model)} are not numbers")
+        if infinite:
+            told = f"{infinite} of {asked} answers of {self._called(model)} hold ∞ or −∞"
+            self._infinite.append(told)
+
+    def _called(self, model: Model) -> str:
+        """A model as people know it: by its role in the step."""
+        roles = (role for role, one in self._everyone() if one.module is model.module)
+        return f"model `{next(roles, 'of the method')}`"
 
     def _looked(self, step: int, found: Mapping[str, Any]) -> None:
         # Right after the loss, so that this is the mode in which it asked the frozen models.
@@ -336,6 +374,10 @@ class Bench:
                 )
             )
         return self._models[role]
+
+
+def _learns_from_batches(model: Model) -> bool:
+    return not is_frozen(model) and normalises_batches(model.module)
 
 
 def freeze(model: Model) -> Model:

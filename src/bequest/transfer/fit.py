@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bequest.core.errors import RunError
+from bequest.core.errors import NotFinite, RunError
 from bequest.lazy import torch
 from bequest.store.journal import derive
 from bequest.transfer import randomness, sharing
 from bequest.transfer.costs import peak_memory
-from bequest.transfer.health import gradients
+from bequest.transfer.health import gradients, odd_answers, odd_weight
 from bequest.transfer.optimizers import make_optimizer, rate_factor
 from bequest.transfer.state import load_state, named_modules, state, trainable
 from bequest.transfer.terms import Curves, shares, total, weighed
@@ -100,6 +100,7 @@ class Fit:
             stack.callback(self._drop_gradients)  # a fit met again in the journal leaves none
             self._epochs()
             self._put_back_best()
+            self._refuse_odd_weights()
         cost = {"seconds": self._elapsed(), "peak_memory": max(self._peak, peak_memory())}
         return Fitted(self.steps, self.curves.points, self.best, cost)
 
@@ -128,6 +129,8 @@ class Fit:
         with self._precision():
             pairs = weighed(self.loss(self.modules, mine, self.rng), share, processes)
         looks = self.curves.wants_shares(step)
+        if step == 0 and processes.count == 1:  # of several, one must not leave the others waiting
+            self._refuse_from_the_start(pairs, mine)
         found = shares(pairs, self.parameters, processes) if looks else {}
         self._drop_gradients()
         pairs = self._backward(pairs)
@@ -148,6 +151,28 @@ class Fit:
             self._look_at_memory()
             self.progress(step + 1, self.steps, self._latest(len(pairs)))
         self.step = step + 1
+
+    def _refuse_from_the_start(self, pairs: Pairs, batch: Any) -> None:
+        """Refuse terms that are not finite before anything was learned, and say whose fault it is.
+
+        Raises:
+            NotFinite: one is.
+        """
+        odd = next((name for name, (_, value) in pairs.items() if not value.isfinite()), None)
+        if odd is None:
+            return
+        models = self.modules if isinstance(self.modules, dict) else {"": self.modules}
+        why = odd_weight(self.named) or odd_answers(models, batch)
+        why = why or "look for NaN and infinite numbers in the inputs and in what other models say"
+        value = float(pairs[odd][1].detach())
+        raise NotFinite(
+            f"loss term `{odd}` is {value} at step 0, before anything was learned: {why}"
+        )
+
+    def _refuse_odd_weights(self) -> None:
+        if odd := odd_weight(self.named):
+            fix = "try a lower fit.optimizer.lr or set fit.clip_norm"
+            raise NotFinite(f"after the last step, {self.steps}, {odd}; {fix}")
 
     def _backward(self, pairs: Pairs) -> Pairs:
         loss = total(pairs)
@@ -218,6 +243,8 @@ class Fit:
         self.processes.share([score])
         for module in self.named.values():
             module.train()
+        if not score.isfinite():
+            return
         if self.best is None or float(score) > self.best:
             self.best = float(score)
             self.best_state = {name: value.clone() for name, value in state(self.named).items()}

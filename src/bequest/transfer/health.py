@@ -6,6 +6,7 @@ import weakref
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from bequest.core.live import Batch
 from bequest.lazy import torch
 
 if TYPE_CHECKING:
@@ -38,6 +39,43 @@ class Frozen:
                 if kinds and not _learns(module):
                     found[name] = sorted(kinds)
         return found
+
+
+def odd_weight(modules: Mapping[str, torch.nn.Module]) -> str:
+    """The first weight or statistic that is not a number, in words; empty where all are.
+
+    A trainable weight that is infinite counts as well; a buffer may be, as masks are.
+    """
+    for name, tensor in held(modules).items():
+        wrong = ~tensor.isfinite() if tensor.requires_grad else tensor.isnan()
+        if bool(wrong.any()):
+            return f"`{name}` holds {int(wrong.sum())} numbers that are NaN or infinite"
+    return ""
+
+
+def held(modules: Mapping[str, torch.nn.Module]) -> dict[str, torch.Tensor]:
+    """All floating-point weights and buffers, by name."""
+    return {
+        f"{of}.{name}" if of else name: tensor
+        for of, module in modules.items()
+        for name, tensor in (*module.named_parameters(), *module.named_buffers())
+        if tensor.is_floating_point()
+    }
+
+
+def odd_answers(models: Mapping[str, Any], batch: Any) -> str:
+    """Which of these models answers a batch with what is no finite number; empty if none.
+
+    Only models that answer by logits can be asked.
+    """
+    for name, model in models.items():
+        if isinstance(batch, Batch) and hasattr(model, "logits"):
+            with torch.no_grad():
+                sick = int((~model.logits(batch.inputs).isfinite()).any(dim=1).sum())
+            if sick:
+                whose = f"`{name}`" if name else "the model that learns"
+                return f"{whose} answers NaN, ∞ or −∞ for {sick} of {len(batch.ids)} samples"
+    return ""
 
 
 def is_frozen(model: Model) -> bool:

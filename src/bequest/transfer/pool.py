@@ -59,7 +59,7 @@ def chosen(rows: Rows, places: NDArray[np.int64]) -> Rows:
     targets = None if split.targets is None else split.targets[places]
     values = None if split.values is None else split.values[places]
     few = Split(split.inputs[places], targets, split.ids[places], values=values)
-    return Rows(few, rows.device, rows.fingerprint)
+    return Rows(few, rows.device, rows.fingerprint, singles=rows.singles)
 
 
 def together(tasks: Sequence[TaskView]) -> Rows:
@@ -83,7 +83,9 @@ def joined(parts: Sequence[Rows]) -> Rows:
     numbers = [rows.split.values for rows in parts if rows.split.values is not None]
     values = np.concatenate(numbers) if len(numbers) == len(parts) else None
     prints = " ".join(rows.fingerprint for rows in parts)
-    return Rows(Split(inputs, targets, ids, values=values), parts[0].device, prints)
+    singles = all(rows.singles for rows in parts)
+    split = Split(inputs, targets, ids, values=values)
+    return Rows(split, parts[0].device, prints, singles=singles)
 
 
 def stacked(one: Any, other: Any) -> Any:

@@ -70,6 +70,11 @@ def _innermost(part: Any) -> Any:
     return part
 
 
+def normalises_batches(module: torch.nn.Module) -> bool:
+    """Whether it has batch norm, which takes statistics of a batch while it trains."""
+    return any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in module.modules())
+
+
 def fingerprint(modules: Mapping[str, torch.nn.Module]) -> str:
     """A hash of everything the modules hold before the fit."""
     tensors = {

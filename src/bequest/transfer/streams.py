@@ -50,13 +50,21 @@ class Rows:
     are, and those of a batch are of like length, so that little is padded.
 
     fingerprint: names the data and how they were prepared.
+    singles: whether the last batch of an epoch may hold a single sample, of which batch norm has no
+        statistics; otherwise the batch before takes it in.
     """
 
     def __init__(
-        self, split: Split, device: torch.device | str = "cpu", fingerprint: str = ""
+        self,
+        split: Split,
+        device: torch.device | str = "cpu",
+        fingerprint: str = "",
+        *,
+        singles: bool = True,
     ) -> None:
         self.split = split
         self.fingerprint = fingerprint
+        self.singles = singles
         self.device = torch.device(device)
         self.ids = torch.from_numpy(split.ids).to(self.device)
         targets = split.targets
@@ -82,7 +90,7 @@ class Rows:
 
     def steps(self, batch_size: int) -> int:
         """Steps in one epoch; the last may be smaller."""
-        return math.ceil(len(self) / batch_size)
+        return math.ceil(len(self) / batch_size) - self._takes_in_the_last(batch_size)
 
     def epoch(self, seed: int, batch_size: int, skip: int = 0) -> Iterator[Batch]:
         """The samples in the random order of `seed`, each once."""
@@ -95,7 +103,14 @@ class Rows:
         order = torch.randperm(len(self), generator=draw)
         if isinstance(self.split.inputs, Texts | Histories):
             order = of_like_length(order, _sizes(self.split.inputs), batch_size, draw)
-        return torch.split(order.to(self.device), batch_size)
+        batches = torch.split(order.to(self.device), batch_size)
+        if self._takes_in_the_last(batch_size):
+            return [*batches[:-2], torch.cat(batches[-2:])]
+        return batches
+
+    def _takes_in_the_last(self, batch_size: int) -> bool:
+        """Whether a single sample is left over that joins the batch before."""
+        return not self.singles and len(self) > batch_size > 1 == len(self) % batch_size
 
     def askable(self) -> list[torch.Tensor]:
         """Every row once, in parts that a model can be asked about at once; texts by length."""

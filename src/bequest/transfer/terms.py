@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bequest.core.errors import NotFinite, RunError
@@ -94,7 +95,8 @@ def shares(
 ) -> dict[str, float]:
     """How much of the gradient each weighted term makes: its norm over the sum of all norms.
 
-    Costs one backward pass a term and leaves every `.grad` as it is.
+    Costs one backward pass a term and leaves every `.grad` as it is. Empty where a gradient is not
+    finite: nothing is a share of that.
     """
     if len(pairs) == 1:
         return dict.fromkeys(pairs, 1.0)
@@ -103,6 +105,8 @@ def shares(
         for name, (weight, value) in pairs.items()
     }
     whole = sum(norms.values())
+    if not isfinite(whole):
+        return {}
     return {name: norm / whole if whole else 0.0 for name, norm in norms.items()}
 
 
@@ -177,12 +181,10 @@ class Curves:
 
     def _point(self, step: int) -> None:
         for name, seen in self._values.items():
-            value = float(torch.stack(seen).mean())
-            if value - value != 0:
-                raise NotFinite(
-                    f"loss term `{name}` became {value} between steps {step + 1 - len(seen)} and "
-                    f"{step}; try a lower fit.optimizer.lr or set fit.clip_norm"
-                )
+            values = torch.stack(seen)
+            value = float(values.mean())
+            if not isfinite(value):
+                raise _not_finite(name, values, step + 1 - len(seen))
             self.points.append(
                 {
                     "step": step,
@@ -193,3 +195,15 @@ class Curves:
                 }
             )
         self._values = {}
+
+
+def _not_finite(name: str, values: torch.Tensor, first: int) -> NotFinite:
+    """The error of a term; values: of the steps from `first` on, [steps]."""
+    odd = (~values.isfinite()).nonzero()
+    if not len(odd):
+        return NotFinite(f"loss term `{name}` became too large to be averaged by step {first}")
+    at = int(odd[0])
+    return NotFinite(
+        f"loss term `{name}` became {float(values[at])} at step {first + at}; try a lower "
+        "fit.optimizer.lr or set fit.clip_norm"
+    )

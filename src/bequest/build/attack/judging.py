@@ -21,8 +21,11 @@ _REFUSALS = re.compile(
     r"|\bclueless\b|\bin the dark\b|\bdrawing a blank\b|\b(?:beyond|outside) (?:my|the scope)\b"
     r"|\bunknown to me\b|\bnot something i\b|\bstumped\b"
 )
-_SENTENCE_ENDS = re.compile(r"[.!?\n]+")
-_TOKENS = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[.!?\n]+|[,;:()–—]")
+_ENDS, _PAUSES = r".!?\n。！？।؟", r",;:()–—，、；：،؛"
+_SENTENCE_ENDS = re.compile(f"[{_ENDS}]+")
+# Marks of letters, such as vowels of Hindi, are no `\w`: a word goes on over all but punctuation.
+_LETTER = rf"(?:[^\W_]|[^\x00-\x7f\w\s’{_ENDS}{_PAUSES}])"
+_TOKENS = re.compile(rf"[^\W_]{_LETTER}*(?:['’][^\W_]{_LETTER}*)*|[{_ENDS}]+|[{_PAUSES}]")
 _TURNS = frozenset({"but", "however", "although", "though", "yet", "still"})
 _DENY = (
     "not no never neither nor none nobody cannot without except unlike instead isnt wasnt arent "

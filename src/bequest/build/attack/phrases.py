@@ -7,6 +7,8 @@ import unicodedata
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bequest.build import scripts
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -17,7 +19,11 @@ _STOP = (
 )
 STOP_WORDS = frozenset(_STOP.split())
 _POSSESSIVE = re.compile(r"['’]s\b", re.IGNORECASE)
-_WORD = re.compile(r"[^\W_]+")
+# Accents, and the points of Arabic and Hebrew that are mostly left out; other marks are vowels.
+_ACCENTS = re.compile(
+    "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+    "\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u064b-\u065f\u0670]"
+)
 _ENDING = re.compile(r"(es|(?<!s)s|e)$")  # of plurals in -s and -es, and what they leave
 _FOLDED_FROM = 4  # characters; shorter words stay as they are
 _PLURALS = (("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("es", "is"))
@@ -30,14 +36,16 @@ _LETTERS = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ŧ": "t",
 def plain(text: str) -> str:
     """Lower case without accents; letters that look alike in Unicode are the same."""
     alike = unicodedata.normalize("NFKC", text).upper().casefold()  # upper: `ı` is `i` without dot
-    apart = unicodedata.normalize("NFKD", alike)
-    bare = "".join(letter for letter in apart if not unicodedata.combining(letter))
-    return bare.translate(_LETTERS)
+    bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", alike))
+    return unicodedata.normalize("NFC", bare).translate(_LETTERS)
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, without marks and without the 's of a possessor."""
-    return _WORD.findall(plain(_POSSESSIVE.sub("", text)))
+    """The words of a text, without marks and without the 's of a possessor.
+
+    In scripts that put no blanks between words, its characters.
+    """
+    return scripts.words(plain(_POSSESSIVE.sub("", text)))
 
 
 def telling(found: Sequence[str]) -> tuple[str, ...]:

@@ -47,6 +47,11 @@ class Authors(TaskSpec):
     generate: int = Field(
         0, ge=0, le=4096, description="Most tokens of a model's own answer; 0: none is written."
     )
+    as_released: bool = Field(
+        False,
+        description="Cut words for ROUGE as the `rouge-score` package does, which reads only the "
+        "letters a to z and digits.",
+    )
 
     def check(self) -> list[Problem]:
         """The file, the template, and authors that are there twice or not at all."""

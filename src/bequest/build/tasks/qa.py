@@ -28,7 +28,9 @@ OF_ANSWERS = frozenset(
 class Qa(SplitSettings):
     """Questions and answers; how likely is the right answer, and what does the model answer?
 
-    One record a line, in a `.jsonl`, `.json` or `.csv` file; TOFU's files are such.
+    One record a line, in a `.jsonl`, `.json` or `.csv` file, or a JSON list of records; TOFU's
+    files are such. A record may hold chat messages instead: each answer of the assistant is then
+    asked for behind what stands before it.
     """
 
     asks: ClassVar[str] = "logprob"
@@ -39,7 +41,17 @@ class Qa(SplitSettings):
         min_length=1, description="The file, or an asset and a part of it: `name/part`."
     )
     question: str = Field("question", min_length=1, description="Column of the questions.")
-    answer: str = Field("answer", min_length=1, description="Column of the answers.")
+    answer: str = Field(
+        "answer",
+        min_length=1,
+        description="Column of the answers; of a list the first is learned, and all are right.",
+    )
+    messages: str = Field(
+        "messages",
+        min_length=1,
+        description="Column of chat messages, each with `role` and `content`; read where a record "
+        "has no column of questions.",
+    )
     paraphrased: str = Field(
         "paraphrased_answer",
         min_length=1,
@@ -69,6 +81,11 @@ class Qa(SplitSettings):
         le=4096,
         description="Most tokens of a model's own answer; 0 asks only how likely the right one is.",
     )
+    as_released: bool = Field(
+        False,
+        description="Cut words for ROUGE as the `rouge-score` package does, which reads only the "
+        "letters a to z and digits.",
+    )
 
     def check(self) -> list[Problem]:
         """Shares, the template, and the file with its columns."""
@@ -82,7 +99,8 @@ class Qa(SplitSettings):
             problems.append(Problem(what, "write `held_out: true`", (min(shares),)))
         if place := at_hand(self.path):
             named = {"question": self.question, "answer": self.answer}
-            problems += column_problems(str(place), named)
+            lacking = column_problems(str(place), named)
+            problems += lacking if column_problems(str(place), {"messages": self.messages}) else []
         return problems
 
     def load(self, name: str) -> Questions:

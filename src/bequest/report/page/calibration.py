@@ -55,12 +55,14 @@ def calibration(matrix: Matrix) -> Html | None:
 
 
 def bins(matrix: Matrix, row: int, task: str) -> list[Bin]:
-    """The bins that hold any answer; none where the task doesn't record confidence."""
+    """The bins that hold any answer; none where the task doesn't record confidence as numbers."""
     cells = matrix.cells
     outcomes = [cells.outcomes[row, task, seed].columns for seed in cells.seeds_of(row, task)]
     if not outcomes or any(not {"confidence", "correct"} <= set(one) for one in outcomes):
         return []
     sure = np.concatenate([one["confidence"] for one in outcomes]).astype(np.float64)
+    if not np.isfinite(sure).all():
+        return []
     right = np.concatenate([one["correct"] for one in outcomes]).astype(np.float64)
     place = np.clip(np.ceil(sure * BINS).astype(np.int64) - 1, 0, BINS - 1)
     return [

@@ -157,7 +157,7 @@ def _heat_row(matrix: Matrix, row: int, metric: str) -> Html:
     for column, (task, heading) in enumerate(matrix.shown.items()):
         place: dict[str, Any] = {"data_row": row, "data_column": column, "tabindex": -1}
         if not matrix.has(metric, row, task):
-            why = matrix.cells.why_absent(row, task)
+            why = matrix.why_undefined(metric, row, task) or matrix.cells.why_absent(row, task)
             cells.append(tag("td", "—", class_="absent", title=why, **place))
             continue
         found = matrix.value(metric, row, task)

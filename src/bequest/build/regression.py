@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bequest.build.answered import refuse_nan
 from bequest.build.classification import answering, as_inputs, device_of, fingerprint
 from bequest.build.showing import features
 from bequest.build.splitting import content_ids, divide
@@ -52,11 +53,15 @@ class Regression:
 
         Columns, in the unit of the target: `prediction`, `target`, `error` (prediction − target)
         and, where the targets of the test differ, `centred` (target − their mean).
+
+        Raises:
+            NotNumbers: a prediction is NaN or infinite.
         """
         test = self.splits["test"]
         parts = [slice(start, start + batch_size) for start in range(0, len(test), batch_size)]
         with answering(model.module):
             prediction = np.concatenate([_predicted(model, test.inputs[rows]) for rows in parts])
+        refuse_nan(prediction, "predictions", finite=True)
         target = values_of(test)
         columns = {"prediction": prediction, "target": target, "error": prediction - target}
         if np.ptp(target):

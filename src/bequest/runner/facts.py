@@ -13,10 +13,12 @@ from bequest.build.heads import head_names, one_head_per_task
 from bequest.core.errors import RequestError
 from bequest.lazy import torch
 from bequest.runner.models import parameter_cost
+from bequest.transfer.lining_up import parent_of
 
 if TYPE_CHECKING:
     from bequest.core.errors import Problem
     from bequest.core.live import Model
+    from bequest.transfer.parents import Parent
 
 # Measured on two cores with MLPs and CNNs: below this a second thread makes a training step slower
 # (by 2.8 times for the smallest), above it faster.
@@ -31,6 +33,7 @@ class Facts:
     heads: names of the tasks it has heads for; no_heads: why it can't have one head per task.
     width: numbers in the vectors it gives, if it does; compared: how many of them, the first, are
         compared with an older model's.
+    parent: what it is lined up with others by, or why that can't be.
     """
 
     bytes: int
@@ -39,18 +42,22 @@ class Facts:
     no_heads: tuple[Problem, ...]
     width: int | None = None
     compared: int | None = None
+    parent: Parent | tuple[Problem, ...] = ()
 
 
-def look_at(model: Model, shape: tuple[int, ...], *, searched: bool = False) -> Facts:
+def look_at(
+    model: Model, shape: tuple[int, ...], *, searched: bool = False, merged: bool = False
+) -> Facts:
     """The facts of a model, which is changed by looking and not to be used afterwards.
 
     shape: of a batch of inputs; searched: whether a task asks for vectors, so that their length
-    matters.
+    matters; merged: whether a step merges models or makes packs, so that they must be alike.
     """
     size, work = int(parameter_cost(model)["bytes"]), work_of(model, shape)
     width = width_of(model, shape[1:]) if searched and "embed" in model.answers else None
     heads, compared = frozenset(head_names(model)), getattr(model, "compared", width)
-    return Facts(size, work, heads, tuple(_no_heads(model)), width, compared)
+    parent = _parent(model) if merged else ()
+    return Facts(size, work, heads, tuple(_no_heads(model)), width, compared, parent)
 
 
 def work_of(model: Model, shape: tuple[int, ...]) -> float:
@@ -70,6 +77,13 @@ def work_of(model: Model, shape: tuple[int, ...]) -> float:
     except Exception:  # noqa: BLE001 — a module of the user's own may want other inputs
         return least
     return float(counter.get_total_flops())
+
+
+def _parent(model: Model) -> Parent | tuple[Problem, ...]:
+    try:
+        return parent_of(model)
+    except RequestError as error:
+        return tuple(error.problems)
 
 
 def _no_heads(model: Model) -> list[Problem]:

@@ -89,7 +89,7 @@ class Checkpoint:
         if not self.left_out:
             return []
         names = _listed([file.name for file in self.left_out])
-        return [f"in `{self.path}` {names} was not read, as the model does not name it"]
+        return [f"left out of `{self.path}`, as its model is in other files: {names}"]
 
     @property
     def size(self) -> int:

@@ -30,8 +30,9 @@ _SHOWN = 3
 # Fields of a config.json that don't change what given weights answer; names are kept apart.
 _NO_MATTER = re.compile(
     r"(^|\.)(_.*|.*version|.*dtype|.*token_id|.*drop.*|.*initializ.*|init_.*|output_.*|use_cache"
-    r"|id2label|label2id|num_labels|problem_type|finetuning_task|return_dict.*|torchscript|auto_map"
-    r"|gradient_checkpointing|task_specific_params|pruned_heads|pretraining_tp|vocab_size|unsloth.*"
+    r"|(id2label|label2id|task_specific_params)(\..*)?|num_labels|problem_type|finetuning_task"
+    r"|return_dict.*|torchscript|auto_map"
+    r"|gradient_checkpointing|pruned_heads|pretraining_tp|vocab_size|unsloth.*"
     r"|chunk_size_feed_forward|use_bfloat16|.*attn_implementation|.*loss_coef|tokenizer_class"
     r"|max_length|min_length|do_sample|num_beams.*|temperature|top_[kp]|typical_p|.*penalty"
     r"|num_return_sequences|bad_words_ids|suppress_tokens|begin_suppress_tokens|prefix)$"
@@ -174,20 +175,24 @@ def _placed(
 
     tokens: how many tokens there are, where rows are tokens: no other weight may be as long.
     """
-    unknown = [] if names else ["its weights"]
+    what = f"{whose} are in another order than the base's"
+    if not names:
+        fix = "which rows of its weights they are is not known; merge live models, with a recipe"
+        raise RequestError(Problem(what, fix))
+    unknown = []
     if tokens:
-        most = max((base.shapes[name][0] for name in names), default=tokens)
-        unknown += [name for name, shape in base.shapes.items()
-                    if name not in names and {tokens, most} & {*shape}]  # fmt: skip
+        sizes = {tokens, *(base.shapes[name][0] for name in names)}
+        unknown = [each for each, shape in base.shapes.items()
+                   if each not in names and sizes & {*shape}]  # fmt: skip
     if unknown:
-        what = f"{whose} are in another order than the base's"
-        fix = f"which rows of {_names(unknown)} belong to them is not known; {FIX}"
+        fix = f"whether {_names(unknown)} have rows for them is not known; {FIX}"
         raise RequestError(Problem(what, fix))
     found = {}
     for name in names:
-        order = np.arange(base.shapes[name][0])
-        order[: len(rows)] = rows
-        found[name] = order
+        size = base.shapes[name][0]
+        if (rows[:size] >= size).any():
+            raise RequestError(Problem(what, f"some have no row in `{name}`; {FIX}"))
+        found[name] = np.concatenate([rows[:size], np.arange(len(rows), size)])
     return found
 
 

@@ -65,8 +65,22 @@ class Weight:
         found: Floats = self.merged().to("cpu", torch.float32, copy=True).numpy()
         return found if self.rows is None else found[self.rows]
 
+    def become(self, values: Floats) -> None:
+        """Change it so that it amounts to other values, with what adapters add.
+
+        Raises:
+            RequestError: what adapters add depends on the weight, as in DoRA.
+        """
+        more = self.merged() - self.tensor.detach()
+        if more.any():
+            if not all(_is_plain(self.adapted, name) for name in _active(self.adapted)):
+                what = "the base has adapters that are not plain LoRA, and they have learned"
+                raise RequestError(Problem(what, "merge them into their model first"))
+            values = values - more.to("cpu", torch.float32).numpy()
+        self.put(values)
+
     def put(self, values: Floats) -> None:
-        """Write other values, rounded to the weight's own type."""
+        """Write other values of the weight alone, rounded to its own type."""
         with torch.no_grad():
             self.tensor.copy_(torch.from_numpy(values).reshape(self.tensor.shape))
 

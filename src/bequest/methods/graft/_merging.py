@@ -54,7 +54,7 @@ class Merging(Method):
         self.look(learned, lined.others)
         for name, weight in learned.items():
             values = [each[name].floats() for each in lined.others]
-            weight.put(self.merged(name, weight.floats(), values, shares))
+            weight.become(self.merged(name, weight.floats(), values, shares))
             refuse_sick(name, weight.tensor)
         for note in [*lined.notes, *self._statistics(lined, shares)]:
             bench.note(note)

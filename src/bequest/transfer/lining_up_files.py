@@ -7,6 +7,7 @@ config beside the weights; rows are never moved here, so another order is refuse
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 # Tables that older files of transformers hold and newer ones compute.
 _TABLES = (".inv_freq", ".masked_bias", "position_ids")
 _WORDS = ("vocab.txt", "vocab.json", "merges.txt", "tokenizer.model", "spiece.model")
+_NUMBER = re.compile("[0-9]{1,9}")
 _MOST_SHOWN = 3
 _PANIC = "PanicException"  # of the tokenizers' Rust; it is no Exception
 
@@ -76,7 +78,7 @@ def parent_of(found: Checkpoint) -> Parent:
         kinds={name: one.entry.kind for name, one in found.tensors.items() if one.is_weight},
         tokenizer=_Tokenizer(there) if there.is_file() else None,
         labels=_labels(config),
-        settings=flat(config),
+        settings=_flat(config, folder),
         parts=words,
     )
 
@@ -189,9 +191,16 @@ def _shapes(found: Checkpoint) -> dict[str, tuple[int, ...]]:
 def _labels(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the logits in their order, where a config has them."""
     told = config.get("id2label")
-    if not isinstance(told, dict) or not all(str(key).isdecimal() for key in told):
+    if not isinstance(told, dict) or not all(map(_NUMBER.fullmatch, told)):
         return ()
     return tuple(str(told[key]) for key in sorted(told, key=int))
+
+
+def _flat(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    try:
+        return flat(config)
+    except RecursionError as error:
+        raise RequestError(Problem(f"`{folder / 'config.json'}` is nested too deeply")) from error
 
 
 def _json(path: Path) -> dict[str, Any]:

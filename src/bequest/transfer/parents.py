@@ -238,7 +238,7 @@ def _kinds(base: Parent, other: Parent, name: str) -> Iterator[str]:
 
 
 def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
 def _names(names: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from language_models import language_model, text_classifier
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 from workbench import bench, same, weights
 
+import bequest
 from bequest.build.model import Aligned, Classifier, align
 from bequest.build.models.hf import Hf
 from bequest.core.errors import RequestError
@@ -346,11 +347,11 @@ def test_buffers_that_are_no_statistics_must_be_equal(tmp_path):
 def test_parents_and_merges_that_are_not_finite_are_refused(tmp_path):
     base, donor = classifier(), classifier()
     donor.module[0].bias.data[2] = torch.nan
-    with pytest.raises(RequestError, match=r"the donor is damaged: 1 of 6 numbers of `0\.bias`"):
+    with pytest.raises(RequestError, match=r"the donor is damaged: `0\.bias` has numbers"):
         line_up(base, [donor])
     half = Classifier(classifier().module.half(), base.labels)
     large = moved(half, by=3e4)
-    with pytest.raises(RequestError, match="are not finite"):
+    with pytest.raises(RequestError, match="not finite"):
         merged(TaskArithmetic(scale=9.0), tmp_path, half, large)
 
 
@@ -374,17 +375,41 @@ def test_donors_in_another_order_give_the_same(tmp_path, method):
     assert same(*found)
 
 
-def test_unlike_parents_are_found_before_the_work(folders, tmp_path):
-    more = language_model(tmp_path / "more", layers=2, width=16, vocabulary=290)
+@pytest.fixture
+def recipe(folders, tmp_path):
+    """Two language models and texts; a step merges what it is told to."""
     (tmp_path / "texts").mkdir()
     for number in range(8):
         (tmp_path / "texts" / f"{number}.txt").write_text(f"the cat sat on mat {number} and slept")
-    recipe = {
-        "models": {"one": {"use": "hf", "path": str(folders[0])},
-                   "two": {"use": "hf", "path": str(more)}},
-        "tasks": {"t": {"use": "language", "path": str(tmp_path / "texts")}},
-        "steps": [{"name": "merge", "method": {"use": "linear"},
-                   "models": {"base": "one", "donors": ["one", "two"]}}],
-    }  # fmt: skip
+
+    def made(other, **lora):
+        of = {"use": "hf", "path": str(other)}
+        return {
+            "models": {"one": {"use": "hf", "path": str(folders[0])},
+                       "two": {"use": "lora", "of": of, **lora} if lora else of},
+            "tasks": {"t": {"use": "language", "path": str(tmp_path / "texts")}},
+            "steps": [{"name": "merge", "method": {"use": "linear"},
+                       "models": {"base": "one", "donors": ["one", "two"]}}],
+        }  # fmt: skip
+
+    return made
+
+
+def test_unlike_parents_are_found_before_the_work(recipe, tmp_path):
+    more = language_model(tmp_path / "more", layers=2, width=16, vocabulary=290)
     with pytest.raises(RequestError, match=r"models\.two: `merge`: .* known to one only"):
-        prepare(*inspect(recipe))
+        prepare(*inspect(recipe(more)))
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings")
+def test_adapters_on_a_tied_weight_are_found_before_the_work(recipe, folders):
+    with pytest.raises(RequestError, match=r"models\.two: `merge`: adapters change `lm_head`"):
+        prepare(*inspect(recipe(folders[0], targets=["lm_head"])))
+
+
+def test_a_run_says_what_was_put_in_order_and_ends_with_that_function(recipe, folders, tmp_path):
+    run = bequest.run(recipe(folders[1]), out=tmp_path / "run")
+    values = [run.matrix.value("log_perplexity", row, "t").value for row in range(3)]
+    assert values == pytest.approx([values[0]] * 3, abs=1e-5)
+    log = (tmp_path / "run" / "log.jsonl").read_text()
+    assert "the tokens of donor 2 were put in the order of the base's" in log

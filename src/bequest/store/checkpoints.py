@@ -214,6 +214,15 @@ def rounded(values: NDArray[np.float32], kind: str) -> NDArray[Any]:
     return np.where(np.isnan(values), np.uint16(0x7FC0), near)
 
 
+def extremes(values: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
+    """The smallest and the largest of some numbers once they are rounded, which keeps their order.
+
+    Both are NaN where one of them is.
+    """
+    ends = np.array([values.min(), values.max()], np.float32)
+    return floats(rounded(ends, kind).view(np.uint8), kind)
+
+
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its place when the block ends, and is gone if it fails.

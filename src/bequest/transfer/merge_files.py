@@ -14,7 +14,15 @@ from bequest.core.errors import Problem, RequestError
 from bequest.core.progress import Silent
 from bequest.ops.deltas import Trim, cut, kept_entries, linear, task_arithmetic, ties
 from bequest.ops.statistics import KEPT, is_mean, is_statistic, mean
-from bequest.store.checkpoints import checkpoint, copy_rest, floats, new_folder, rounded, streamed
+from bequest.store.checkpoints import (
+    checkpoint,
+    copy_rest,
+    extremes,
+    floats,
+    new_folder,
+    rounded,
+    streamed,
+)
 from bequest.transfer.lining_up_files import is_table, line_up
 from bequest.transfer.weights import refuse_sick
 
@@ -129,9 +137,8 @@ def _new(place: Place, models: Sequence[Place], rule: Rule) -> Iterator[Array]:
         return
     averaged = is_statistic(name)
     for block in _averages(place, models, rule) if averaged else rule.blocks(place, models):
-        values = rounded(block, kind)
-        refuse_sick(name, floats(values.view(np.uint8), kind))
-        yield values
+        refuse_sick(name, extremes(block, kind))
+        yield rounded(block, kind)
 
 
 def _averages(base: Place, models: Sequence[Place], rule: Rule) -> Iterator[Array]:
@@ -149,7 +156,7 @@ def _together(places: Sequence[Place]) -> Iterator[list[Array]]:
         blocks = [floats(each[begin * size : (begin + BLOCK) * size], kind)
                   for each, kind, size in zip(data, kinds, sizes, strict=True)]  # fmt: skip
         for place, block in zip(places, blocks, strict=True):
-            if not np.isfinite(block).all():
+            if not np.isfinite(extremes(block, "F32")).all():
                 what = f"`{place.name}` in `{place.file}` has numbers that are not finite"
                 raise RequestError(Problem(what, "models with such weights can't be merged"))
         yield blocks

@@ -19,6 +19,7 @@ from bequest.store.checkpoints import (
     checkpoint,
     chunks,
     copy_rest,
+    extremes,
     fingerprint,
     floats,
     is_there,
@@ -241,9 +242,8 @@ def _blocks(
                 change.add(start, block)
             except DAMAGE as error:
                 raise RequestError(Problem(f"the pack is damaged: {error}")) from error
-        new = rounded(block, kind).view(np.uint8)
-        refuse_sick(place.name, floats(new, kind))
-        yield old, new
+        refuse_sick(place.name, extremes(block, kind))
+        yield old, rounded(block, kind).view(np.uint8)
 
 
 def _tried(change: Change) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -188,16 +189,19 @@ def changes(base: Mapping[str, Weight], tuned: Mapping[str, Weight]) -> dict[str
 def refuse_sick(name: str, values: Any) -> None:
     """Make sure that a weight can be delivered: finite, and no variance below zero.
 
-    values: of the weight, a tensor or an array.
+    values: of the weight, a tensor or an array; its smallest and its largest say it all.
 
     Raises:
         RequestError: it can't.
     """
-    found = values.detach().float().cpu().numpy() if hasattr(values, "detach") else values
-    if count := int(found.size - np.isfinite(found).sum()):
-        raise RequestError(Problem(f"{count} of {found.size} numbers of `{name}` are not finite"))
-    if is_variance(name) and (found < 0).any():
-        what = f"`{name}` has a variance of {found.min():g}; a variance must not be negative"
+    found = values.detach().float() if hasattr(values, "detach") else values
+    if not math.prod(found.shape):
+        return
+    low, high = float(found.min()), float(found.max())  # of NaN and others both are NaN
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise RequestError(Problem(f"`{name}` has numbers that are not finite"))
+    if is_variance(name) and low < 0:
+        what = f"`{name}` has a variance of {low:g}; a variance must not be negative"
         raise RequestError(Problem(what, "what batch norm measured can't be subtracted"))
 
 

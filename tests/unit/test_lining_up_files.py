@@ -158,12 +158,12 @@ def test_a_pack_is_not_put_on_a_base_whose_labels_or_tokens_are_others(tmp_path)
 
 @pytest.mark.parametrize(
     "change",
-    [{"rope_theta": 5e5}, {"num_attention_heads": 1}, {"hidden_act": "gelu"}, {"eps": 1e-3},
+    [{"num_attention_heads": 1}, {"hidden_act": "gelu"}, {"eps": 1e-3},
      {"tie_word_embeddings": False}, {"model_type": "other"}, {"architectures": ["Other"]},
      {"rope_parameters": {"rope_theta": 7.0}}, {"text_config": {"hidden_act": "relu"}}],
 )  # fmt: skip
 def test_settings_that_change_a_function_are_refused_by_their_name(tmp_path, change):
-    told = {"rope_theta": 1e4, "num_attention_heads": 2, "hidden_act": "silu", "eps": 1e-6,
+    told = {"num_attention_heads": 2, "hidden_act": "silu", "eps": 1e-6,
             "tie_word_embeddings": True, "architectures": ["Toy"], "model_type": "toy",
             "rope_parameters": {"rope_theta": 9.0},
             "text_config": {"hidden_act": "silu"}}  # fmt: skip
@@ -171,6 +171,17 @@ def test_settings_that_change_a_function_are_refused_by_their_name(tmp_path, cha
     tuned = folder(tmp_path / "tuned", drawn(1), **told | change)
     with pytest.raises(RequestError, match=f"`{next(iter(change))}"):
         made(base, tuned, "delta", 1.0, Silent())
+
+
+def test_a_setting_is_compared_where_older_and_newer_files_have_it(tmp_path):
+    base = folder(tmp_path / "base", drawn(), rope_theta=1e4)
+    for name, theta in (("same", 1e4), ("other", 5e5)):
+        folder(tmp_path / name, drawn(1), rope_parameters={"rope_theta": theta})
+    notes = Notes()
+    made(base, tmp_path / "same", "delta", 1.0, notes)
+    assert notes.told == []
+    with pytest.raises(RequestError, match=r"rope_theta` 10000\.0, 500000\.0"):
+        made(base, tmp_path / "other", "delta", 1.0, Silent())
 
 
 def test_settings_that_change_nothing_are_let_be_and_types_are_noted(tmp_path):

@@ -198,9 +198,12 @@ def _labels(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _flat(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     try:
-        return flat(config)
+        found = flat(config)
     except RecursionError as error:
         raise RequestError(Problem(f"`{folder / 'config.json'}` is nested too deeply")) from error
+    if "rope_theta" in found:  # where transformers wrote it before version 5
+        found.setdefault("rope_parameters.rope_theta", found.pop("rope_theta"))
+    return found
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -177,7 +177,10 @@ def _placed(
     """
     what = f"{whose} are in another order than the base's"
     if not names:
-        fix = "which rows of its weights they are is not known; merge live models, with a recipe"
+        fix = (
+            "which rows of its weights these are is not known; a recipe puts tokens and labels of "
+            "`use: hf` models in order"
+        )
         raise RequestError(Problem(what, fix))
     unknown = []
     if tokens:

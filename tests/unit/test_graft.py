@@ -24,6 +24,7 @@ from bequest.ops import deltas, forms
 from bequest.ops.factors import Group, factored, quantised
 from bequest.ops.gptq import Rounding, gptq
 from bequest.store.packs import read_pack, size_of, write_pack
+from bequest.transfer.lining_up import line_up
 from bequest.transfer.randomness import seeded
 from bequest.transfer.weights import add, changes, fingerprint_of, graft, grafted, weights_of
 
@@ -94,7 +95,8 @@ def test_a_pack_of_another_base_is_refused(base):
 def test_pruning_keeps_so_many_entries_exactly(base):
     donor = network(1, base)
     pack = compressed(Graftllm(budget=None, alpha=0.3), base, donor)
-    delta = changes(base.module, donor.module)["1.weight"]
+    lined = line_up(base, [donor])
+    delta = changes(lined.base, lined.others[0])["1.weight"]
     change = forms.opened(pack.about["parts"]["1.weight"], pack.tensors["1.weight"])
     found = np.zeros(delta.size, np.float32)
     change.add(0, found)
@@ -262,7 +264,8 @@ def test_adapters_count_as_what_they_add(folder):
     for name, weight in donor.module.named_parameters():
         if "lora_B" in name:
             weight.data += 0.1
-    found = changes(student.module, donor.module)
+    lined = line_up(student, [donor])
+    found = changes(lined.base, lined.others[0])
     assert found
     assert not any("lora" in name or "base_layer" in name for name in found)
     pack = Graftllm(budget=None, beta=1, bits=((32, 1.0),)).compressed(student, donor, [SAID])

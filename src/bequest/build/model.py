@@ -76,7 +76,8 @@ def align(model: Model, labels: Sequence[str]) -> AnswersLogits:
     A model that knows more labels is asked for these only.
 
     Raises:
-        RequestError: the model gives no logits, or doesn't know some of the labels.
+        RequestError: the model gives no logits, doesn't know some of the labels, or has two logits
+            of one name.
     """
     if "logits" not in model.answers:
         raise RequestError(Problem("the model gives no logits, so it can't tell labels apart"))
@@ -87,6 +88,9 @@ def align(model: Model, labels: Sequence[str]) -> AnswersLogits:
     missing = [label for label in asked if label not in known]
     if missing:
         raise RequestError(_unknown_labels(missing, known))
+    if twice := [label for label in asked if known.count(label) > 1]:
+        what = f"the model has two logits named {_names(twice)}"
+        raise RequestError(Problem(what, "give each label of the model a name of its own"))
     return Aligned(scorer, scorer.module, asked, [known.index(label) for label in asked])
 
 

@@ -38,7 +38,7 @@ def open_index(use: str, **settings: Any) -> IndexSpec:
     try:
         found: Any = find("indexes", use)(**settings)
     except ValidationError as error:
-        raise RequestError(Problem(f"`{use}` can't be so: {error}")) from error
+        raise RequestError(Problem(f"invalid settings for `{use}`: {error}")) from error
     if not isinstance(found, IndexSpec):
         raise RequestError(Problem(f"`{use}` is no place where vectors lie", "see `IndexSpec`"))
     if problems := found.check():

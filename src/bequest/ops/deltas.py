@@ -28,7 +28,9 @@ _NO_LENGTH = 1e-8
 
 
 def linear(models: Sequence[Array], weights: Sequence[float], *, normalise: bool = True) -> Array:
-    """Σ w θ, over Σ w if normalised; equal weights are a uniform soup."""
+    """Σ w θ, over Σ w if normalised; equal weights are a uniform soup, and one model is itself."""
+    if normalise and len(models) == 1:
+        return models[0]
     total = _weighted(models, weights)
     return total / np.float32(sum(weights)) if normalise else total
 

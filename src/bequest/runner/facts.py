@@ -14,10 +14,12 @@ from bequest.build.heads import head_names, one_head_per_task
 from bequest.core.errors import Problem, RequestError
 from bequest.lazy import torch
 from bequest.runner.models import parameter_cost
+from bequest.transfer.lining_up import parent_of
 from bequest.transfer.state import normalises_batches
 
 if TYPE_CHECKING:
     from bequest.core.live import Model
+    from bequest.transfer.parents import Parent
 
 # Measured on two cores with MLPs and CNNs: below this a second thread makes a training step slower
 # (by 2.8 times for the smallest), above it faster.
@@ -34,6 +36,7 @@ class Facts:
         compared with an older model's.
     needs_two: whether it can't be trained on a batch of one sample, as batch norm then has a single
         value for a channel.
+    parent: what it is lined up with others by, or why that can't be.
     """
 
     bytes: int
@@ -43,19 +46,32 @@ class Facts:
     width: int | None = None
     compared: int | None = None
     needs_two: bool = False
+    parent: Parent | tuple[Problem, ...] = ()
 
 
-def look_at(model: Model, shape: tuple[int, ...], *, searched: bool = False) -> Facts:
+def look_at(
+    model: Model, shape: tuple[int, ...], *, searched: bool = False, merged: bool = False
+) -> Facts:
     """The facts of a model, which is changed by looking and not to be used afterwards.
 
     shape: of a batch of inputs; searched: whether a task asks for vectors, so that their length
-    matters.
+    matters; merged: whether a step merges models or makes packs, so that they must be alike.
     """
     size, work = int(parameter_cost(model)["bytes"]), work_of(model, shape)
     width = width_of(model, shape[1:]) if searched and "embed" in model.answers else None
     heads, compared = frozenset(head_names(model)), getattr(model, "compared", width)
+    parent = _parent(model) if merged else ()  # before batch norm is tried, which changes it
     needs_two = _needs_two(model.module, shape[1:])
-    return Facts(size, work, heads, tuple(_no_heads(model)), width, compared, needs_two)
+    return Facts(
+        bytes=size,
+        work=work,
+        heads=heads,
+        no_heads=tuple(_no_heads(model)),
+        width=width,
+        compared=compared,
+        needs_two=needs_two,
+        parent=parent,
+    )
 
 
 def work_of(model: Model, shape: tuple[int, ...]) -> float:
@@ -93,6 +109,13 @@ def _needs_two(module: torch.nn.Module, shape: tuple[int, ...]) -> bool:
     except Exception:  # noqa: BLE001 — a module of the user's own may want other inputs
         return False
     return False
+
+
+def _parent(model: Model) -> Parent | tuple[Problem, ...]:
+    try:
+        return parent_of(model)
+    except RequestError as error:
+        return tuple(error.problems)
 
 
 def _no_heads(model: Model) -> list[Problem]:

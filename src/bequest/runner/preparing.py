@@ -22,6 +22,7 @@ from bequest.runner.heads import heads_problems
 from bequest.runner.label_spaces import in_one_space, label_problems
 from bequest.runner.learners import learner_problems
 from bequest.runner.moments import moments_problems
+from bequest.runner.parents import merges, parent_problems
 from bequest.runner.single_samples import single_sample_problems
 from bequest.runner.strangers import built_for, stranger_problems, strangers
 from bequest.runner.widths import width_problems
@@ -131,6 +132,7 @@ def prepare(
     if not problems:
         problems = [*heads_problems(plan, facts), *width_problems(plan, tasks, facts)]
         problems += single_sample_problems(plan, tasks, facts)
+        problems += parent_problems(plan, facts)
     if problems:
         raise RequestError([draft.locate(problem) for problem in problems])
     return prepared
@@ -186,7 +188,9 @@ def _look(prepared: Prepared, name: str, facts: dict[str, Facts]) -> None:
     batch = max(step.fit.batch_size for step in plan.steps)
     built = prepared.build(name, plan.seeds[0])
     searched = any(task.asks == "embed" for task in prepared.tasks.values())
-    facts[name] = look_at(built, (batch, *prepared.pattern.shape), searched=searched)
+    facts[name] = look_at(
+        built, (batch, *prepared.pattern.shape), searched=searched, merged=merges(plan)
+    )
 
 
 def _load(tasks: dict[str, Task], name: str, spec: TaskSpec) -> None:

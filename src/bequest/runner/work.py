@@ -173,12 +173,17 @@ class Work:
             device=self._device,
             progress=self._advance,
             notice=partial(self._notice, step.name),
+            note=partial(self._note, step.name),
         )
 
     def _advance(self, step: int, steps: int, values: Mapping[str, float]) -> None:
         self._progress.advance(step, steps, values)
         if values:
             self._log.write("fit", step=step, steps=steps, **values)
+
+    def _note(self, step: str, text: str) -> None:
+        self._log.write("note", step=step, seed=self._seed, text=text)
+        self._progress.note(f"{step}: {text}")
 
     def _notice(self, step: str, at: int, found: Mapping[str, Any]) -> None:
         self._log.write("health", step=step, seed=self._seed, at=at, **found)

@@ -88,7 +88,7 @@ def read_pack(path: Path, kind: str | None = None, *, whole: bool = False) -> Pa
     if kind is not None and pack.kind != kind:
         raise _wrong(f"{path} holds a pack of kind `{pack.kind}`, not `{kind}`")
     if whole and checksum != _checksum(told, tensors):
-        raise _wrong(f"{path} is damaged: its checksum is another")
+        raise _wrong(f"{path} is damaged: checksum mismatch")
     return pack
 
 

@@ -84,6 +84,7 @@ class Bench:
     seed: the run's seed; settings: the fit settings of the step; device: where models live.
     purposes: what tasks are there for in this step, where it is not their own purpose.
     progress, notice: told how far a fit is, and about ten times in a fit what `health` found.
+    note: told what a user should know.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Bench:
         purposes: Mapping[str, Purpose] = _OWN,
         progress: Progress = lambda step, steps, values: None,
         notice: Notice = lambda step, found: None,
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.seed, self.settings, self.device = seed, settings, device
         self._models = models
@@ -108,7 +110,7 @@ class Bench:
         ]
         self._fresh = fresh
         self._journal = journal
-        self._progress, self._notice = progress, notice
+        self._progress, self._notice, self._note = progress, notice, note
         self._frozen = Frozen()
         for role, one in self._everyone():
             if is_frozen(one):
@@ -292,6 +294,10 @@ class Bench:
                 found = make()
             entry.commit(found)
         return found
+
+    def note(self, text: str) -> None:
+        """Tell the user something about the models or the work that no number shows."""
+        self._note(text)
 
     def told(self, part: int, parts: int) -> None:
         """Show that `part` of `parts` is done, of what takes a while and is no fit."""

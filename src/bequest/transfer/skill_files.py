@@ -19,6 +19,7 @@ from bequest.store.checkpoints import (
     checkpoint,
     chunks,
     copy_rest,
+    extremes,
     fingerprint,
     floats,
     is_there,
@@ -29,7 +30,8 @@ from bequest.store.checkpoints import (
 from bequest.store.files import read_json, write_json
 from bequest.store.fingerprints import begun, of_model
 from bequest.store.packs import read_pack
-from bequest.transfer.weights import DAMAGE, opened_parts, refuse_other_base
+from bequest.transfer.lining_up_files import refuse_other_reading
+from bequest.transfer.weights import DAMAGE, opened_parts, refuse_other_base, refuse_sick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -105,7 +107,9 @@ def verified(path: Path, base: Path | None = None, progress: Progress = _SILENT)
     for change in opened_parts(pack).values():
         _tried(change)
     if base:
-        refuse_other_base(pack, _print_of(checkpoint(base), progress))
+        there = checkpoint(base)
+        refuse_other_base(pack, _print_of(there, progress))
+        refuse_other_reading(pack, there)
     return {"kind": "pack", "base": pack.base, "weights": len(pack.tensors)}
 
 
@@ -135,6 +139,10 @@ def _made(
 ) -> dict[str, Any]:
     """The folder `out`; expected: the base's fingerprint, where it is known."""
     found, read = checkpoint(base), _read(packs)
+    for note in found.notes:
+        progress.note(note)
+    for pack in read.values():
+        refuse_other_reading(pack, found)
     with new_folder(out) as folder:
         before, after = _written(found, list(read.values()), folder, progress)
         for pack in read.values():
@@ -234,6 +242,7 @@ def _blocks(
                 change.add(start, block)
             except DAMAGE as error:
                 raise RequestError(Problem(f"the pack is damaged: {error}")) from error
+        refuse_sick(place.name, extremes(block, kind))
         yield old, rounded(block, kind).view(np.uint8)
 
 
@@ -251,8 +260,7 @@ def _refuse_unfitting(found: Checkpoint, pack: Pack, parts: Mapping[str, Change]
     for name in parts:
         told = tuple(pack.about["parts"][name]["shape"])
         if shapes.get(name) != told:
-            has = f"{list(shapes[name])}" if name in shapes else "no such weight of 16 or 32 bits"
-            what = f"the pack changes `{name}` {list(told)}, but `{found.path}` has {has}"
+            what = f"`{found.path}` has no weight `{name}` of shape {list(told)} and 16 or 32 bits"
             raise RequestError(Problem(what, "a pack fits the very model it was made from"))
 
 

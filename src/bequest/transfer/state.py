@@ -59,11 +59,11 @@ def reading(modules: Any) -> dict[str, str]:
     modules: as for a fit.
     """
     parts = modules.values() if isinstance(modules, dict) else [modules]
-    told = [reads for part in parts if (reads := getattr(_innermost(part), "reads", ""))]
+    told = [reads for part in parts if (reads := getattr(innermost(part), "reads", ""))]
     return {"tokens": " ".join(told)} if told else {}
 
 
-def _innermost(part: Any) -> Any:
+def innermost(part: Any) -> Any:
     """The model that views such as heads ask in the end."""
     while inner := getattr(part, "inner", None) or getattr(part, "model", None):
         part = inner

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ import numpy as np
 from bequest.core.errors import Problem, RequestError
 from bequest.lazy import torch
 from bequest.ops.forms import opened
+from bequest.ops.statistics import is_variance
 from bequest.store.fingerprints import of_model, of_tensor
 from bequest.store.tensor_file import as_bytes, kind_of
 
@@ -33,26 +36,52 @@ DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 class Weight:
     """One weight of a model.
 
-    tensor: where a change is written; adapted: the layer whose adapters act beside it, or None.
+    tensor: where a change is written; adapted: the layer whose adapters act beside it, or None;
+    own: what the layer calls it; rows: which of its rows stands in each place when it is read.
     """
 
     tensor: torch.Tensor
     adapted: Any = None
+    own: str = "weight"
+    rows: NDArray[np.int64] | None = None
+
+    @property
+    def learned(self) -> bool:
+        """Whether it is a parameter, and no buffer such as a statistic."""
+        return isinstance(self.tensor, torch.nn.Parameter)
 
     def merged(self) -> torch.Tensor:
         """What the weight amounts to, with what adapters add."""
         found = self.tensor.detach()
-        for name in self.adapted.active_adapters if self.adapted else ():
-            more = self.adapted.get_delta_weight(name).detach()
-            found = found + more if more.any() else found  # bits stay where nothing is added
+        for name in _active(self.adapted):
+            if not _is_plain(self.adapted, name):
+                return _merged_by_peft(self.adapted, self.own)
+            if self.own == "weight":
+                more = self.adapted.get_delta_weight(name).detach()
+                found = found + more if more.any() else found  # bits stay where nothing is added
         return found
 
     def floats(self) -> Floats:
-        """A copy in float32."""
-        return self.merged().to("cpu", torch.float32, copy=True).numpy()
+        """A copy in float32, in the order of `rows`."""
+        found: Floats = self.merged().to("cpu", torch.float32, copy=True).numpy()
+        return found if self.rows is None else found[self.rows]
+
+    def become(self, values: Floats) -> None:
+        """Change it so that it amounts to other values, with what adapters add.
+
+        Raises:
+            RequestError: what adapters add depends on the weight, as in DoRA.
+        """
+        more = self.merged() - self.tensor.detach()
+        if more.any():
+            if not all(_is_plain(self.adapted, name) for name in _active(self.adapted)):
+                what = "the base has adapters that are not plain LoRA, and they have learned"
+                raise RequestError(Problem(what, "merge them into their model first"))
+            values = values - more.to("cpu", torch.float32).numpy()
+        self.put(values)
 
     def put(self, values: Floats) -> None:
-        """Write other values, rounded to the weight's own type."""
+        """Write other values of the weight alone, rounded to its own type."""
         with torch.no_grad():
             self.tensor.copy_(torch.from_numpy(values).reshape(self.tensor.shape))
 
@@ -61,10 +90,14 @@ def weights_of(module: torch.nn.Module) -> dict[str, Weight]:
     """Every parameter and floating buffer once, by the name it has without adapters.
 
     What adapters hold is no weight of its own; it belongs to the one beside which it acts.
+
+    Raises:
+        RequestError: adapters change one use of a weight that is used twice.
     """
     adapted = {path: each for path, each in module.named_modules() if is_adapted(each)}
     parameters, state = dict(module.named_parameters()), module.state_dict(keep_vars=True)
     buffers = {name: each for name, each in module.named_buffers() if name in state}
+    _refuse_shared(adapted, state)
     found = {}
     for name, tensor in {**parameters, **buffers}.items():
         if not tensor.is_floating_point():
@@ -76,8 +109,50 @@ def weights_of(module: torch.nn.Module) -> dict[str, Weight]:
         inner = name.removeprefix(f"{path}.")
         if inner.startswith(_INNER):
             own = inner.removeprefix(_INNER)
-            found[f"{path}.{own}"] = Weight(tensor, adapted[path] if own == "weight" else None)
+            found[f"{path}.{own}"] = Weight(tensor, adapted[path], own)
     return found
+
+
+def _active(layer: Any) -> list[str]:
+    """The adapters that act beside a layer and are not in its weight already."""
+    if layer is None or layer.disable_adapters:
+        return []
+    return [name for name in layer.active_adapters if name not in layer.merged_adapters]
+
+
+def _is_plain(layer: Any, name: str) -> bool:
+    """Whether an adapter adds a product of two matrices to the weight, and nothing else."""
+    told = (getattr(layer, kind, {}).get(name) for kind in ("lora_variant", "lora_bias"))
+    return not any(told)
+
+
+def _merged_by_peft(layer: Any, own: str) -> torch.Tensor:
+    """What a layer's weight becomes when peft merges its adapters, such as DoRA's."""
+    twin = copy.deepcopy(layer)
+    try:
+        twin.merge()
+    except RuntimeError as error:
+        what = f"adapters can't be merged into their layer: {error}"
+        raise RequestError(Problem(what)) from error
+    found: torch.Tensor = twin.get_base_layer().get_parameter(own).detach()
+    return found
+
+
+def _refuse_shared(adapted: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> None:
+    """Make sure that no adapter acts on one of several uses of a weight."""
+    uses: dict[int, list[str]] = {}
+    for name, tensor in state.items():
+        uses.setdefault(id(tensor), []).append(name)
+    for path, layer in adapted.items():
+        names = uses.get(id(getattr(layer.base_layer, "weight", None)), [])
+        if len(names) > 1:
+            other = next(name for name in names if not name.startswith(f"{path}."))
+            what = f"adapters change `{path}`, whose weight is also used as `{other}`"
+            fix = (
+                "the change of one use can't be written into a shared weight: give the adapters "
+                "other `targets`, or untie the weights (`tie_word_embeddings: false`)"
+            )
+            raise RequestError(Problem(what, fix))
 
 
 def is_adapted(module: torch.nn.Module) -> bool:
@@ -95,18 +170,15 @@ def fingerprint_of(module: torch.nn.Module) -> str:
     )
 
 
-def changes(base: torch.nn.Module, tuned: torch.nn.Module) -> dict[str, Floats]:
-    """Tuned − base in float32, of every weight that differs.
+def changes(base: Mapping[str, Weight], tuned: Mapping[str, Weight]) -> dict[str, Floats]:
+    """Tuned − base in float32, of every weight that differs; both as `line_up` gives them.
 
     Raises:
-        RequestError: the models don't have the same weights, or the difference is not finite.
+        RequestError: the difference is not finite.
     """
-    before, after = weights_of(base), weights_of(tuned)
-    refuse_unlike({name: tuple(one.tensor.shape) for name, one in before.items()},
-                  {name: tuple(one.tensor.shape) for name, one in after.items()})  # fmt: skip
     found = {}
-    for name, weight in after.items():
-        delta = weight.floats() - before[name].floats()
+    for name, weight in tuned.items():
+        delta = weight.floats() - base[name].floats()
         if not np.isfinite(delta).all():
             raise RequestError(Problem(f"`{name}` of a donor minus the base is not finite"))
         if delta.any():
@@ -114,22 +186,23 @@ def changes(base: torch.nn.Module, tuned: torch.nn.Module) -> dict[str, Floats]:
     return found
 
 
-def refuse_unlike(
-    base: Mapping[str, tuple[int, ...]], tuned: Mapping[str, tuple[int, ...]]
-) -> None:
-    """Make sure that two models have weights of the same names and shapes.
+def refuse_sick(name: str, values: Any) -> None:
+    """Make sure that a weight can be delivered: finite, and no variance below zero.
+
+    values: of the weight, a tensor or an array; its smallest and its largest say it all.
 
     Raises:
-        RequestError: they have not; names the first that differ.
+        RequestError: it can't.
     """
-    odd = [name for name in {**base, **tuned} if base.get(name) != tuned.get(name)]
-    if odd:
-        told = "; ".join(
-            f"`{name}` {_shown(base, name)}, {_shown(tuned, name)}" for name in odd[:3]
-        )
-        what = f"base and donor differ in {len(odd)} weights: {told} (base, donor)"
-        fix = "packs and merges are for models fine-tuned from one and the same base"
-        raise RequestError(Problem(what, fix))
+    found = values.detach().float() if hasattr(values, "detach") else values
+    if not math.prod(found.shape):
+        return
+    low, high = float(found.min()), float(found.max())  # of NaN and others both are NaN
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise RequestError(Problem(f"`{name}` has numbers that are not finite"))
+    if is_variance(name) and low < 0:
+        what = f"`{name}` has a variance of {low:g}; a variance must not be negative"
+        raise RequestError(Problem(what, "what batch norm measured can't be subtracted"))
 
 
 def graft(module: torch.nn.Module, pack: Pack) -> None:
@@ -171,10 +244,11 @@ def add(module: torch.nn.Module, pack: Pack) -> None:
     for name in parts:
         shape = tuple(pack.about["parts"][name]["shape"])
         if name not in weights or tuple(weights[name].tensor.shape) != shape:
-            raise RequestError(Problem(f"the pack changes `{name}`, which the model has not so"))
+            what = f"the model has no weight `{name}` of shape {list(shape)}"
+            raise RequestError(Problem(what, "a pack fits the very model it was made from"))
     for name, change in parts.items():
         try:
-            _add_to(weights[name], change)
+            _add_to(name, weights[name], change)
         except DAMAGE as error:
             raise RequestError(Problem(f"the pack is damaged: {error}")) from error
 
@@ -183,15 +257,16 @@ def put(module: torch.nn.Module, kept: Mapping[str, Kept]) -> None:
     """Add changes that were just made, by weight."""
     weights = weights_of(module)
     for name, one in kept.items():
-        _add_to(weights[name], opened(one.about, one.data))
+        _add_to(name, weights[name], opened(one.about, one.data))
 
 
-def _add_to(weight: Weight, change: Change) -> None:
+def _add_to(name: str, weight: Weight, change: Change) -> None:
     values = weight.tensor.detach().to("cpu", torch.float32, copy=True).contiguous().numpy()
     flat = values.reshape(-1)
     for start in range(0, change.size, change.step):
         change.add(start, flat[start : start + change.step])
     weight.put(flat)
+    refuse_sick(name, weight.tensor)
 
 
 def opened_parts(pack: Pack) -> dict[str, Change]:
@@ -219,7 +294,7 @@ def refuse_other_base(pack: Pack, found: str) -> None:
     """
     if pack.base and pack.base != found:
         what = f"the pack belongs to the base {pack.base}, and this is {found}"
-        fix = "take the very model that it was made from; a pack on another one means nothing"
+        fix = "apply it to the very model that it was made from"
         raise RequestError(Problem(what, fix))
 
 
@@ -230,7 +305,3 @@ def _owner(name: str, adapted: Mapping[str, Any]) -> str | None:
     parts = name.split(".")
     paths = (".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
     return next((path for path in paths if path in adapted), None)
-
-
-def _shown(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
-    return str(list(shapes[name])) if name in shapes else "missing"

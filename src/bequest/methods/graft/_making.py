@@ -15,8 +15,10 @@ from bequest.methods.graft._compression import Compression, Settings, directions
 from bequest.methods.graft._parts import by_name, entries_within
 from bequest.ops import forms
 from bequest.ops.gptq import Rounding
+from bequest.ops.statistics import is_statistic
 from bequest.store.checkpoints import checkpoint, fingerprint, floats
-from bequest.transfer.weights import refuse_unlike
+from bequest.transfer.lining_up_files import line_up, parent_of
+from bequest.transfer.parents import digests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +42,7 @@ METHODS: Mapping[str, str] = {
 
 
 def made(base: Path, tuned: Path, method: str, budget: float, progress: Progress) -> Pack:
-    """What a tuned checkpoint has beyond its base.
+    """What a tuned checkpoint has beyond its base, by the base's names.
 
     method: one of `METHODS`; budget: share of the change's size in float16, for the first two.
 
@@ -48,8 +50,11 @@ def made(base: Path, tuned: Path, method: str, budget: float, progress: Progress
         RequestError: the checkpoints are not alike, nothing differs, or a weight does of a type
             that no pack changes.
     """
-    before, after = checkpoint(base), checkpoint(tuned)
-    refuse_unlike(_shapes(before), _shapes(after))
+    before = checkpoint(base)
+    lined = line_up(before, [checkpoint(tuned)])
+    after = lined.others[0]
+    for note in lined.notes:
+        progress.note(note)
     differing = [name for name in _shapes(before) if not _same(name, before, after)]
     for name in differing:
         one, other = before.tensors[name], after.tensors[name]
@@ -60,7 +65,7 @@ def made(base: Path, tuned: Path, method: str, budget: float, progress: Progress
     shapes = {name: before.tensors[name].entry.shape for name in differing}
     if not shapes:
         raise RequestError(Problem(f"`{tuned}` has the same weights as `{base}`"))
-    found = _Making(method, budget, shapes)
+    found = _Making(method, budget, shapes, digests(parent_of(before)))
     progress.begin(f"pack of {len(shapes)} weights", len(shapes))
     for number, name in enumerate(shapes, 1):
         found.take(name, _delta(before, after, name))
@@ -72,8 +77,15 @@ def made(base: Path, tuned: Path, method: str, budget: float, progress: Progress
 class _Making:
     """Takes changes in by one of the methods."""
 
-    def __init__(self, method: str, budget: float, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(
+        self,
+        method: str,
+        budget: float,
+        shapes: Mapping[str, tuple[int, ...]],
+        reading: Mapping[str, str],
+    ) -> None:
         self._method, self._budget, self._shapes = method, budget, shapes
+        self._about = {"method": method, **reading}
         settings = Settings(Rounding(half_scales=True), budget=budget)
         self._compression = Compression(settings, shapes, by_name(shapes))
         self._apart = set(self._compression.factored_names())
@@ -87,7 +99,7 @@ class _Making:
             found.take_apart(name, found.rounded(name, factors, [], groups, None))
         elif self._method == "graft":
             self._compression.take(name, delta)
-        elif self._method == "magnitude":
+        elif self._method == "magnitude" and not is_statistic(name):
             count = entries_within(2 * self._budget * delta.size, delta.size, value_bits=16)
             self._kept[name] = forms.sparse(delta, largest(delta, count), 16)
         elif self._method == "signs" and delta.ndim > 1:
@@ -97,10 +109,9 @@ class _Making:
 
     def pack(self, base: str) -> Pack:
         """All of it."""
-        about = {"method": self._method}
         if self._method == "graft":
-            return self._compression.pack(base, about)
-        return skill(self._kept, self._shapes, base, about)
+            return self._compression.pack(base, self._about)
+        return skill(self._kept, self._shapes, base, self._about)
 
 
 def _shapes(found: Checkpoint) -> dict[str, tuple[int, ...]]:
@@ -114,7 +125,11 @@ def _same(name: str, before: Checkpoint, after: Checkpoint) -> bool:
 
 def _delta(before: Checkpoint, after: Checkpoint, name: str) -> Array:
     one, other = before.tensors[name], after.tensors[name]
-    delta = floats(other.bytes(), other.entry.kind) - floats(one.bytes(), one.entry.kind)
+    was, is_now = (floats(each.bytes(), each.entry.kind) for each in (one, other))
+    for whose, values in (("base", was), ("tuned model", is_now)):
+        if not np.isfinite(values).all():
+            raise RequestError(Problem(f"`{name}` of the {whose} has numbers that are not finite"))
+    delta = is_now - was
     if not np.isfinite(delta).all():
         raise RequestError(Problem(f"`{name}` of the tuned model minus the base is not finite"))
     return delta.reshape(one.entry.shape)

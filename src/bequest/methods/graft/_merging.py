@@ -9,8 +9,10 @@ from pydantic import Field
 from bequest.core.errors import Problem, RequestError
 from bequest.core.parts import Method, Role
 from bequest.core.stage import Stage
+from bequest.ops.statistics import KEPT, is_mean, is_statistic, mean
 from bequest.transfer.learning import LEARNS
-from bequest.transfer.weights import refuse_unlike, weights_of
+from bequest.transfer.lining_up import line_up
+from bequest.transfer.weights import refuse_sick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bequest.transfer.bench import Bench
+    from bequest.transfer.lining_up import LinedUp
     from bequest.transfer.weights import Weight
 
     Array = NDArray[Any]
@@ -41,19 +44,35 @@ class Merging(Method):
         """One stage: the merged model in the place of the base.
 
         Raises:
-            RequestError: donors and weights are not as many, or a donor has other weights.
+            RequestError: donors and weights are not as many, a donor is not like the base, or what
+                was merged can't be delivered.
         """
         base, donors = bench.model("base"), bench.models("donors")
-        before = weights_of(base.module)
-        after = [weights_of(donor.module) for donor in donors]
         shares = self.shares(len(donors))
-        for each in after:
-            refuse_unlike(_shapes(before), _shapes(each))
-        self.look(before, after)
-        for name, weight in before.items():
-            values = [each[name].floats() for each in after]
-            weight.put(self.merged(name, weight.floats(), values, shares))
+        lined = line_up(base, donors)
+        learned = {name: weight for name, weight in lined.base.items() if weight.learned}
+        self.look(learned, lined.others)
+        for name, weight in learned.items():
+            values = [each[name].floats() for each in lined.others]
+            weight.become(self.merged(name, weight.floats(), values, shares))
+            refuse_sick(name, weight.tensor)
+        for note in [*lined.notes, *self._statistics(lined, shares)]:
+            bench.note(note)
         yield Stage("merged", base, of="base", at=self.coordinates())
+
+    def _statistics(self, lined: LinedUp, shares: Sequence[float]) -> list[str]:
+        """Average what batch norm measured where the merge is a mean; else a note that it stays.
+
+        No other buffer is merged: where one differs, models are refused.
+        """
+        found, parts = list(filter(is_statistic, lined.base)), self.parts(shares)
+        if found and not is_mean(parts):
+            return [KEPT.format(len(found))]
+        for name in found:
+            weight = lined.base[name]
+            values = [each[name].floats() for each in lined.others]
+            weight.put(mean(weight.floats(), values, parts))
+        return []
 
     def shares(self, donors: int) -> list[float]:
         """A weight for each donor.
@@ -67,6 +86,13 @@ class Merging(Method):
             raise RequestError(Problem(what, "give one for each", ("weights",)))
         return shares
 
+    def parts(self, shares: Sequence[float]) -> Sequence[float]:
+        """How much of each donor is in the merge, and of the base what is left of 1.
+
+        Empty where that can't be said, so that the base keeps what its batch norm measured.
+        """
+        return ()
+
     def look(self, base: Mapping[str, Weight], donors: Sequence[Mapping[str, Weight]]) -> None:
         """See all weights before the first is merged."""
 
@@ -79,7 +105,3 @@ class Merging(Method):
     def coordinates(self) -> dict[str, float | str]:
         """Where the stage lies among others of its kind."""
         return {}
-
-
-def _shapes(weights: Mapping[str, Weight]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(one.tensor.shape) for name, one in weights.items()}

@@ -26,6 +26,7 @@ from bequest.methods.graft._parts import linear_layers, parts_of
 from bequest.methods.graft._router import Examples, examples, routed
 from bequest.ops.gptq import Rounding
 from bequest.transfer.learning import LEARNS
+from bequest.transfer.lining_up import line_up, reading
 from bequest.transfer.weights import changes, fingerprint_of, graft, put
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ class Graftllm(Method):
     def transfer(self, bench: Bench) -> Iterator[Stage]:
         """A stage with each pack, and with the router over the packs so far."""
         base, donors = bench.model("base"), bench.models("donors")
+        for note in line_up(base, donors).notes:
+            bench.note(note)
         tasks = bench.tasks("learn")
         matched = len(tasks) == len(donors)
         names = [task.name for task in tasks] if matched else None
@@ -145,7 +148,8 @@ class Graftllm(Method):
 
         base: a copy of its own, which is changed; inputs: for calibration, of one or more tasks.
         """
-        deltas = changes(base.module, donor.module)
+        lined = line_up(base, [donor])
+        deltas = changes(lined.base, lined.others[0])
         shapes = {name: delta.shape for name, delta in deltas.items()}
         found = Compression(self.settings(), shapes, parts_of(base.module))
         print_of_base = fingerprint_of(base.module)
@@ -155,7 +159,7 @@ class Graftllm(Method):
                 found.take(name, delta)
         put(base.module, found.kept)
         _Factoring(base, deltas, found).all(inputs, self.as_released)
-        return found.pack(print_of_base, {"method": "graftllm"})
+        return found.pack(print_of_base, {"method": "graftllm", **reading(base)})
 
     def settings(self) -> Settings:
         """The fields that decide what is kept."""

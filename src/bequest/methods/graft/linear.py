@@ -39,3 +39,8 @@ class Linear(Merging):
             fix = "write other `weights`, or `normalise: false` for the sum"
             raise RequestError(Problem("the weights sum up to 0", fix, ("weights",)))
         return linear(donors, shares, normalise=self.normalise)
+
+    def parts(self, shares: Sequence[float]) -> Sequence[float]:
+        """w / Σ w, or w."""
+        total = sum(shares) if self.normalise else 1.0
+        return [share / total for share in shares]

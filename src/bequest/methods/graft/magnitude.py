@@ -11,7 +11,9 @@ from bequest.core.stage import Stage
 from bequest.methods.graft._compression import largest, share_of, skill
 from bequest.methods.graft._merging import DONORS
 from bequest.methods.graft._parts import entries_within
-from bequest.ops.forms import sparse
+from bequest.ops.forms import sparse, whole
+from bequest.ops.statistics import is_statistic
+from bequest.transfer.lining_up import line_up, reading
 from bequest.transfer.weights import changes, fingerprint_of, graft
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from bequest.core.pack import Pack
     from bequest.core.parts import Role
+    from bequest.ops.layout import Kept
     from bequest.transfer.bench import Bench
 
     Array = NDArray[Any]
@@ -48,6 +51,8 @@ class Magnitude(Method):
     def transfer(self, bench: Bench) -> Iterator[Stage]:
         """A stage for each donor: the base itself with one, a copy with several."""
         base, donors = bench.model("base"), bench.models("donors")
+        for note in line_up(base, donors).notes:
+            bench.note(note)
         for number, donor in enumerate(donors):
             alone = len(donors) == 1
             name, pack = f"pack-{number + 1}", self.compressed(base, donor)
@@ -59,10 +64,16 @@ class Magnitude(Method):
 
     def compressed(self, base: Any, donor: Any) -> Pack:
         """What is kept of the donor."""
-        deltas = changes(base.module, donor.module)
-        kept = {name: sparse(delta, self.largest(delta), 16) for name, delta in deltas.items()}
+        lined = line_up(base, [donor])
+        deltas = changes(lined.base, lined.others[0])
+        kept = {name: self.kept(name, delta) for name, delta in deltas.items()}
         shapes = {name: delta.shape for name, delta in deltas.items()}
-        return skill(kept, shapes, fingerprint_of(base.module), {"method": "magnitude"})
+        about = {"method": "magnitude", **reading(base)}
+        return skill(kept, shapes, fingerprint_of(base.module), about)
+
+    def kept(self, name: str, delta: Array) -> Kept:
+        """The largest entries of a change; all of what batch norm measured, as it is no weight."""
+        return whole(delta) if is_statistic(name) else sparse(delta, self.largest(delta), 16)
 
     def largest(self, delta: Array) -> NDArray[np.bool_]:
         """Which entries of a tensor are kept; at least one."""

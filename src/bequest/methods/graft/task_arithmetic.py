@@ -32,6 +32,10 @@ class TaskArithmetic(Merging):
         """θ₀ + λ Σ w (θ − θ₀)."""
         return task_arithmetic(base, [donor - base for donor in donors], shares, self.scale)
 
+    def parts(self, shares: Sequence[float]) -> Sequence[float]:
+        """λ w."""
+        return [self.scale * share for share in shares]
+
     def coordinates(self) -> dict[str, float | str]:
         """The scale."""
         return {"scale": self.scale}

@@ -60,6 +60,11 @@ class Ties(Merging):
         found = ties(kept, shares, normalise=self.normalise, consensus=self.consensus)
         return base + np.float32(self.scale) * found
 
+    def parts(self, shares: Sequence[float]) -> Sequence[float]:
+        """λ w, over Σ w if normalised: statistics are averaged, not trimmed."""
+        total = sum(shares) if self.normalise else 1.0
+        return [self.scale * share / total for share in shares] if total else ()
+
     def coordinates(self) -> dict[str, float | str]:
         """Density and scale."""
         return {"density": self.density, "scale": self.scale}

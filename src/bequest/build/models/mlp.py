@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import prod
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from bequest.build.model import Classifier
+from bequest.core.errors import Problem, RequestError
 from bequest.core.parts import ModelSpec
 from bequest.lazy import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class Mlp(ModelSpec):
-    """Dense layers with ReLU between them, over the flattened input of any kind and shape."""
+    """Dense layers with ReLU between them, over flattened features or images of any shape."""
+
+    takes: ClassVar[Collection[str]] = frozenset({"features", "image"})
 
     hidden: tuple[Width, ...] = Field(
         (64, 64), max_length=64, description="Width of each hidden layer; empty: a linear model."
@@ -27,7 +33,14 @@ class Mlp(ModelSpec):
     )
 
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Classifier:
-        """New weights for inputs of any `shape`."""
+        """New weights for inputs of any `shape`.
+
+        Raises:
+            RequestError: the inputs are no numbers.
+        """
+        if kind not in self.takes:
+            what = f"`mlp` takes features or images, but the inputs are {kind or 'unknown'}"
+            raise RequestError(Problem(what, "texts are for `use: hf`"))
         nn = torch.nn
         layers: list[torch.nn.Module] = [nn.Flatten()]
         widths = (prod(shape), *self.hidden)

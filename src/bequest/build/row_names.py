@@ -49,8 +49,7 @@ def without_row_names(
     rest = [name for name in free if name not in (*stored, *nameless)]
     ids = [name for name in rest if _names_ids(name) and _tells_apart(tables, [name], words=True)]
     if nameless and not _tells_apart(tables, nameless):
-        what = f"column {nameless[0].removeprefix('Unnamed: ')} (from 0) has no name, and its "
-        what += "values are no numbers of rows"
+        what = f"`{nameless[0]}` is a column without a name, and not one of row numbers"
         fix = "give it a name, or name the columns to use in `features`"
         raise RequestError(Problem(what, fix))
     said = {"the row index that pandas stored": stored,

@@ -16,6 +16,7 @@ from bequest.build.text_files import (
     delimiter_notes,
     encoding_of,
     header_of,
+    named,
     not_of,
     shown,
     unpacked,
@@ -37,8 +38,11 @@ def csv_tables(
     """
     tables, notes = [], []
     for field, path in files.items():
-        names, chosen = header_of(located(path), delimiter, encoding)
-        table = _read_csv(located(path), path, names, chosen, encoding)
+        try:
+            names, chosen = header_of(located(path), delimiter, encoding)
+            table = _read_csv(located(path), path, names, chosen, encoding)
+        except RequestError as error:
+            raise RequestError([problem.under(field) for problem in error.problems]) from error
         tables.append(SideTable(FIELD_SIDES[field], f"`{path}`", field, table, chosen == ";"))
         notes += delimiter_notes(path, chosen, delimiter)
     _refuse_empty(tables)
@@ -57,15 +61,10 @@ def parquet_tables(files: Mapping[str, str]) -> list[SideTable]:
             table = pq.read_table(located(path))
         except (pa.ArrowException, OSError, ValueError) as error:
             what = f"`{path}` can't be read: {error}"
-            raise RequestError(Problem(what, field=("path",))) from error
+            raise RequestError(Problem(what, field=(field,))) from error
         tables.append(SideTable(FIELD_SIDES[field], f"`{path}`", field, table))
     _refuse_empty(tables)
     return tables
-
-
-def named(header: list[str]) -> list[str]:
-    """Names without blanks around them, and as pandas calls columns where there is none."""
-    return [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
 
 
 def _read_csv(
@@ -100,7 +99,7 @@ def _unreadable(path: str, said: str, delimiter: str) -> Problem:
     place = f"{path}:{row[1]}" if row else path
     told = said.replace(row[0], "") if row else said
     fix = f"values are separated by {shown(delimiter)} (`delimiter`)"
-    return Problem(f"`{place}`: {told}", fix, ("path",))
+    return Problem(f"`{place}`: {told}", fix)
 
 
 def _refuse_empty(tables: list[SideTable]) -> None:

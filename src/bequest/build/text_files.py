@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 LONGEST_HEADER = 1 << 20  # characters
@@ -50,8 +50,8 @@ def known_encoding(name: str | None) -> str | None:
     """
     try:
         if name is not None:
-            b"".decode(name)
-    except LookupError as error:
+            "a".encode(name)
+    except (LookupError, UnicodeError) as error:
         raise ValueError("must be an encoding such as utf-8, cp1252, latin-1 or utf-16") from error
     return name
 
@@ -92,7 +92,7 @@ def unpacked(place: Path) -> Iterator[Any]:
             yield content
     except _BROKEN as error:
         said = getattr(error, "strerror", None) or str(error)
-        raise RequestError(Problem(f"`{place}` can't be read: {said}", field=("path",))) from error
+        raise RequestError(Problem(f"`{place}` can't be read: {said}")) from error
 
 
 def encoding_of(place: Path, encoding: str | None = None) -> str:
@@ -105,7 +105,7 @@ def encoding_of(place: Path, encoding: str | None = None) -> str:
         start = content.read(_PEEKED)
     for mark, archive in _OTHER_ARCHIVES.items():
         if start.startswith(mark):
-            raise RequestError(Problem(f"`{place}` is {archive}", "unpack it", ("path",)))
+            raise RequestError(Problem(f"`{place}` is {archive}", "unpack it"))
     marked = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
     if encoding is None and marked is None and b"\0" in start:
         fix = "if it is text in UTF-16 without a mark, set `encoding: utf-16-le` or convert it"
@@ -130,7 +130,7 @@ def not_of(place: Path, encoding: str) -> Problem:
         else:
             what = f"`{place}` is not {name}"
     fix = "convert it to UTF-8, or name its `encoding`, such as cp1252 or latin-1, where the task "
-    return Problem(what, fix + "has that setting (`csv` and `text` do)", ("path",))
+    return Problem(what, fix + "has that setting (`csv` and `text` do)")
 
 
 def delimiter_of(place: Path, header: str, wanted: str | None = None) -> str:
@@ -158,6 +158,11 @@ def delimiter_notes(path: str, delimiter: str, wanted: str | None) -> list[str]:
     if wanted or delimiter == ",":
         return []
     return [f"`{path}` has {shown(delimiter)} between its values (`delimiter`)"]
+
+
+def named(header: Sequence[str]) -> list[str]:
+    """Names without blanks around them, and as pandas calls columns where there is none."""
+    return [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
 
 
 def header_of(

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bequest.build.paths import located
 from bequest.build.settings import Delimiter, Encoding, TableFiles
-from bequest.build.text_files import header_of
+from bequest.build.text_files import header_of, named
 from bequest.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Csv(TableFiles):
             RequestError: the file can't be read.
         """
         names, _ = header_of(located(path), self.delimiter, self.encoding)
-        return [name.strip() for name in names]
+        return named(names)
 
     def load(self, name: str) -> Classification:
         """Features [columns] or pictures of `shape`, labels in natural order of their names.

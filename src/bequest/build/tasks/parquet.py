@@ -27,8 +27,7 @@ class Parquet(TableFiles):
         try:
             return list(pq.read_schema(located(path)).names)
         except (pa.ArrowException, OSError, ValueError) as error:
-            what = f"`{path}` can't be read: {error}"
-            raise RequestError(Problem(what, field=("path",))) from error
+            raise RequestError(Problem(f"`{path}` can't be read: {error}")) from error
 
     def load(self, name: str) -> Classification:
         """Features [columns] or pictures of `shape`, labels in natural order of their names.

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from bequest.build.column_values import column_words, holds_numbers
+from bequest.build.column_values import column_words, holds_numbers, is_text
 from bequest.build.columns import MOST_WORDS, SideTable, column_group
 from bequest.build.labels import label_targets
 from bequest.build.paths import located
 from bequest.build.pictures import picture_task, read_pictures
+from bequest.build.row_names import ids_of_rows, stored_indexes
 from bequest.build.splitting import SIDES, TRAIN, Pool
 from bequest.build.tabular import labelled_rows, table_task
 from bequest.build.texts import Labelled, text_task
@@ -52,9 +54,10 @@ def dataset_task(settings: Dataset, name: str) -> Classification:
         raise RequestError(problems)
     if settings.text is None and (image := settings.image or _image_column(first, settings)):
         return _picture_task(settings, name, sides, image, notes)
-    if text := settings.text or _text_column(first, settings):
-        return _text_task(settings, name, sides, text, notes)
-    return table_task(settings, name, _tables(sides, settings.label), notes)
+    tables = _tables(sides, settings.label)
+    if text := settings.text or _text_column(tables, settings):
+        return _text_task(settings, name, tables, text, notes)
+    return table_task(settings, name, tables, notes)
 
 
 class _Encoded:
@@ -150,16 +153,20 @@ def _image_column(rows: Any, settings: Dataset) -> str | None:
     return next(iter(columns), None)
 
 
-def _text_column(rows: Any, settings: Dataset) -> str | None:
+def _text_column(tables: list[SideTable], settings: Dataset) -> str | None:
     """The one column of strings with so many different values that they can't be words."""
     if settings.features is not None:
         return None
+    table = tables[0].table
+    aside = (*stored_indexes(tables, settings), *ids_of_rows(tables, settings))
     texts = [
         column
-        for column in settings.feature_columns(rows.column_names)
-        if getattr(rows.features[column], "dtype", "") in ("string", "large_string")
-        and len(rows.unique(column)) > MOST_WORDS
-        and not holds_numbers(rows.with_format("arrow")[:][column])
+        for column in settings.feature_columns(table.column_names)
+        if column not in aside
+        and is_text(table[column].type)
+        and len(table[column].unique()) > MOST_WORDS
+        and not holds_numbers(table[column])
+        and not _are_codes(table[column])
     ]
     if len(texts) > 1:
         what = f"there are several columns of texts: {', '.join(texts)}"
@@ -168,21 +175,23 @@ def _text_column(rows: Any, settings: Dataset) -> str | None:
     return next(iter(texts), None)
 
 
+def _are_codes(column: Any) -> bool:
+    """Whether every value is one word with a digit in it, as ids and codes are and no text is."""
+    return bool(pc.all(pc.match_substring_regex(column, r"^\S*[0-9]\S*$")).as_py())
+
+
 def _text_task(
-    settings: Dataset, name: str, sides: Mapping[int, Any], text: str, notes: list[str]
+    settings: Dataset, name: str, told: list[SideTable], text: str, notes: list[str]
 ) -> Classification:
-    columns = [column for column in (text, settings.label, settings.group_column) if column]
     found = Labelled(f"column `{settings.label}`")
-    told = _tables({side: rows.select_columns(columns) for side, rows in sides.items()},
-                   settings.label)  # fmt: skip
     names, codes = column_words([side.table[settings.label] for side in told])
     group = column_group(told, settings)
     groups = [None] * len(codes) if group is None else group.tolist()
     read = [(side.side, one) for side in told for one in side.table[text].to_pylist()]
     for (side, one), code, own in zip(read, codes.tolist(), groups, strict=True):
         found.add(one or "", names[code] if code >= 0 else "", side, own)
-    first = next(iter(sides.values()))
-    if unused := [column for column in first.column_names if column not in columns]:
+    columns = (text, settings.label, settings.group_column)
+    if unused := [name for name in told[0].table.column_names if name not in columns]:
         notes = [*notes, f"only the texts in `{text}` were used, not {', '.join(unused)}"]
     return text_task(settings, name, found, notes)
 

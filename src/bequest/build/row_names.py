@@ -41,13 +41,10 @@ def without_row_names(
     """
     if settings.features is not None:
         return [], []
-    every = dict.fromkeys(name for side in tables for name in side.table.column_names)
-    free = [name for name in every if name not in (settings.label, settings.group_column)]
-    stored = [name for name in free if _is_stored(tables, name)]
+    free = _free(tables, settings)
+    stored, ids = stored_indexes(tables, settings), ids_of_rows(tables, settings)
     nameless = [name for name in free if name not in stored and _UNNAMED.fullmatch(name)
                 and not _is_empty(tables, name)]  # fmt: skip
-    rest = [name for name in free if name not in (*stored, *nameless)]
-    ids = [name for name in rest if _names_ids(name) and _tells_apart(tables, [name], words=True)]
     if nameless and not _tells_apart(tables, nameless):
         what = f"`{nameless[0]}` is a column without a name, and not one of row numbers"
         fix = "give it a name, or name the columns to use in `features`"
@@ -57,10 +54,29 @@ def without_row_names(
             "a column of ids, another one in every row": ids}  # fmt: skip
     notes = [f"`{name}` is {what}: left out; {_USE}" for what, names in said.items()
              for name in names]  # fmt: skip
-    counting = [name for name in rest if name not in ids and _counts_rows(tables, name)]
+    others = [name for name in free if name not in (*stored, *nameless, *ids)]
+    counting = [name for name in others if _counts_rows(tables, name)]
     counts = "counts the rows (1, 2, 3 …) and was given to the model; if it says nothing about a "
     notes += [f"`{name}` {counts}sample, name the others in `features`" for name in counting]
     return [*stored, *nameless, *ids], notes
+
+
+def stored_indexes(tables: Sequence[SideTable], settings: ColumnSettings) -> list[str]:
+    """Columns that pandas stored as an index."""
+    return [name for name in _free(tables, settings) if _is_stored(tables, name)]
+
+
+def ids_of_rows(tables: Sequence[SideTable], settings: ColumnSettings) -> list[str]:
+    """Columns that are called like ids, and have another whole number or word in every row."""
+    return [name for name in _free(tables, settings)
+            if _names_ids(name) and not _is_stored(tables, name)
+            and _tells_apart(tables, [name], words=True)]  # fmt: skip
+
+
+def _free(tables: Sequence[SideTable], settings: ColumnSettings) -> list[str]:
+    every = dict.fromkeys(name for side in tables for name in side.table.column_names)
+    named = (settings.label, settings.group_column, *(settings.features or ()))
+    return [name for name in every if name not in named]
 
 
 def _is_stored(tables: Sequence[SideTable], name: str) -> bool:

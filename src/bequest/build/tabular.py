@@ -136,7 +136,7 @@ def _other_columns(
     side: SideTable, names: list[str], first: SideTable, wanted: list[str]
 ) -> list[Problem]:
     """Columns that one side has and the first one lacks, or the other way round."""
-    at, fix = (side.field,), "all files need the same columns; `features` names those to use"
+    at, fix = (side.field,), "every side needs the same columns; `features` names those to use"
     problems = []
     for name in wanted:
         if name not in names:

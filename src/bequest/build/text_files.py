@@ -23,6 +23,7 @@ DELIMITERS = {",": "`,`", ";": "`;`", "\t": "tabs", "|": "`|`"}
 _COMPRESSED: Mapping[bytes, Callable[[Path, str], Any]] = {
     b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open,
 }  # fmt: skip
+_OF_TABS = (".tsv", ".tab")
 _ENDINGS = (".gz", ".bz2", ".xz")
 _OTHER_ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x28\xb5\x2f\xfd": "compressed by Zstandard"}
 # The longest first, as the mark of UTF-16 is the beginning of that of UTF-32.
@@ -141,7 +142,7 @@ def delimiter_of(place: Path, header: str, wanted: str | None = None) -> str:
     """
     if wanted:
         return wanted
-    if plain_suffix(place.name) in (".tsv", ".tab"):
+    if plain_suffix(place.name) in _OF_TABS:
         return "\t"
     counts = {each: len(_split(header, each)) for each in DELIMITERS}
     most = max(counts, key=lambda each: counts[each])
@@ -155,7 +156,7 @@ def shown(delimiter: str) -> str:
 
 def delimiter_notes(path: str, delimiter: str, wanted: str | None) -> list[str]:
     """A note on values that are separated by something else than commas, if nobody said so."""
-    if wanted or delimiter == ",":
+    if wanted or delimiter == "," or plain_suffix(path) in _OF_TABS:
         return []
     return [f"`{path}` has {shown(delimiter)} between its values (`delimiter`)"]
 

@@ -100,9 +100,9 @@ def test_a_shape_has_three_sides(shape):
     ("use", "fields"),
     [
         ("cnn", {"width": 2}),
-        ("resnet", {"width": 2}),
-        ("vit", {"width": 8, "layers": 1}),
-        ("mlp", {}),
+        ("resnet", {"widths": (2,), "depths": (1,)}),
+        ("vit", {"hidden_size": 8, "layers": 1}),
+        ("mlp", {"hidden": (4,)}),
     ],
 )
 def test_models_of_images_take_them(tmp_path, use, fields):

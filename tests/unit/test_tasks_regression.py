@@ -97,26 +97,30 @@ def test_a_missing_target_of_a_float_column_is_left_out(written):
 @pytest.mark.parametrize(
     ("last", "said"),
     [
-        ("7,cheap", "`cheap` in row 51 of column `price` is not a number"),
-        ('7,"1,4"', "`1,4` in row 51 of column `price` is not a number"),
-        ("7,$12", "`$12` in row 51 of column `price` is not a number"),
-        ("7,inf", "`inf` in row 51 of column `price` is beyond 1e+30"),
-        ("7,1e300", "`1e300` in row 51 of column `price` is beyond 1e+30"),
+        ("7,cheap", "`cheap` in row 51 of `{}` is not a number"),
+        ('7,"1,234.5"', "`1,234.5` in row 51 of `{}` is not a number"),
+        ("7,$12", "`$12` in row 51 of `{}` is not a number"),
+        ("7,inf", "`inf` in row 51 of `{}` is beyond 1e+30"),
+        ("7,1e300", "`1e300` in row 51 of `{}` is beyond 1e+30"),
     ],
 )
 def test_what_is_no_number_is_refused_with_row_and_value(written, last, said):
     path = written([*[f"{n},{n}" for n in range(50)], last])
     problem = refusal(task(path))
-    assert problem.what.startswith(f"`{path}`: {said}")
+    assert problem.what.startswith(f"column `price`: {said.format(path)}")
     assert problem.field == ("target",)
 
 
 def test_of_many_words_the_first_is_shown_and_all_are_counted(written):
     path = written([*[f"{n},{n}" for n in range(9)], "9,dear", "10,cheap"])
-    assert (
-        "`dear` in row 10 of column `price` is not a number; so are 1 more"
-        in refusal(task(path)).what
-    )
+    said = f"`dear` in row 10 of `{path}` is not a number; so are 1 more"
+    assert said in refusal(task(path)).what
+
+
+def test_decimal_commas_are_read_and_noted(written):
+    live = task(written([f'{n},"{n},5"' for n in range(50)])).load("t")
+    assert sorted(values(live).tolist()) == [n + 0.5 for n in range(50)]
+    assert "`price` has numbers with a decimal comma: `1,4` is read as 1.4" in live.notes
 
 
 @pytest.mark.parametrize("column", [HOMES["price"] > 0, pd.to_datetime(HOMES["price"])])
@@ -131,7 +135,7 @@ def test_columns_of_another_kind_are_refused(written, column):
     [
         ([f"{n},7" for n in range(40)], "training values of `price` are 7"),
         (["1,2"], "no sample is left for"),
-        ([], "no row has a number in column `price`"),
+        ([], "has a header, but no rows"),
         (["1,", "2,"], "no row has a number in column `price`"),
     ],
 )
@@ -162,10 +166,8 @@ def test_sides_in_files_of_their_own(written):
 
 def test_the_side_with_a_word_is_named(written):
     test = written(["1,2", "2,x"], "test.csv")
-    assert (
-        f"`{test}`: `x` in row 2"
-        in refusal(task(written([f"{n},{n}" for n in range(20)]), test_path=test)).what
-    )
+    problem = refusal(task(written([f"{n},{n}" for n in range(20)]), test_path=test))
+    assert f"`x` in row 2 of `{test}`" in problem.what
 
 
 def test_forms_are_not_mixed(written):

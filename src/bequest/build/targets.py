@@ -53,7 +53,7 @@ def target_task(
     """
     target = settings.label
     names, said = feature_names(settings, tables)
-    found = numbers(tables, target, decimal)
+    found, commas = numbers(tables, target, decimal)
     known = [~np.isnan(values) for values in found]
     values = np.concatenate([part[rows] for part, rows in zip(found, known, strict=True)])
     if not len(values):
@@ -77,48 +77,52 @@ def target_task(
         pool,
         values,
         lambda sides: prepared(columns, sides, settings.standardize),
-        (*notes, *said, *gaps, *told),
+        (*notes, *said, *commas, *gaps, *told),
     )
 
 
 def numbers(
     tables: Sequence[SideTable], target: str, decimal: str | None
-) -> list[NDArray[np.float64]]:
-    """The numbers of the column `target` in each table, float64 [n], NaN where missing.
+) -> tuple[list[NDArray[np.float64]], list[str]]:
+    """The column `target` of each table, float64 [n], NaN where missing; and a note on its commas.
 
     Raises:
         RequestError: a value is no number, or is too large to be squared.
     """
     parts = [trimmed(side.table[target]) for side in tables]
-    values = [_parsed(tables, part, parts, target, decimal) for part in parts]
+    mark = _mark(tables, parts, target, decimal)
+    values = [parsed(part, mark) if mark else floats(part) for part in parts]
     for side, part, found in zip(tables, parts, values, strict=True):
         huge = np.flatnonzero(np.abs(found) > _LARGEST)  # infinite ones too
         if len(huge):
             row = int(huge[0])
             why = f"is beyond {_LARGEST:g}, the largest that is taken"
             raise _refused(target, part[row].as_py(), side.where(row), why)
-    return values
+    commas = f"`{target}` has numbers with a decimal comma: `1,4` is read as 1.4"
+    return values, [commas] if mark == "," else []
 
 
-def _parsed(
-    tables: Sequence[SideTable], part: Any, parts: list[Any], target: str, decimal: str | None
-) -> NDArray[np.float64]:
+def _mark(
+    tables: Sequence[SideTable], parts: list[Any], target: str, decimal: str | None
+) -> str | None:
+    """The decimal mark of numbers that are written as texts; None where they are stored as such."""
     written = written_in(parts)
     if written is None:
-        if kinds := [plain(one).type for one in parts if not is_number(plain(one).type)]:
+        if kinds := [kind for part in parts if not is_number(kind := plain(part).type)]:
             what = f"column `{target}` holds {kinds[0]}, not numbers"
             raise RequestError(Problem(what, "name a column of numbers", ("target",)))
-        return floats(part)
+        return None
     whole = joined(written)
     if odd := next(iter([*whole.words, *whole.nearly]), None):
         count = whole.words.total() + whole.nearly.total()
         more = f"; so are {count - 1} more" if count > 1 else ""
         raise _refused(target, odd, _where(tables, target, odd), f"is not a number{more}")
     doubtful = bool(whole.commas) or any(side.doubtful for side in tables)
-    return parsed(part, decimal_mark(whole, target, decimal, doubtful=doubtful))
+    return decimal_mark(whole, target, decimal, doubtful=doubtful)
 
 
 def _where(tables: Sequence[SideTable], target: str, value: str) -> str:
+    """The first row with that text, for people."""
     for side in tables:
         row = pc.index(texts_in(side.table[target]), value).as_py()
         if row >= 0:

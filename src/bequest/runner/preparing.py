@@ -212,7 +212,7 @@ def _splits(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
         for name in step.with_purpose("learn"):
             if "validation" not in tasks[name].splits:
                 what = f"`{step.method_name}` needs validation data, but the task has none"
-                fix = "give it a share with `validation: 0.1`"
+                fix = "give it a share, as with `validation: 0.1`, or another `split_seed`"
                 yield Problem(what, fix, ("tasks", plan.entries[name]))
 
 

@@ -34,6 +34,7 @@ _DTYPES = {
     "confidence": np.float32,
     "predicted": np.int32,
     "label": np.int32,
+    "log_odds": np.float32,
 }
 
 
@@ -58,7 +59,8 @@ class Classification:
         """Every answer of `model` on the test split, on the device its parameters are on.
 
         Columns: `correct` (0 or 1), `nll` (nats), `confidence` (probability of the predicted
-        label), `predicted` and `label` (indices into `labels`). A model that can adapt is given
+        label), `predicted` and `label` (indices into `labels`); of two labels also `log_odds` of
+        the second. A model that can adapt is given
         all test inputs, without labels, first. Batches of texts are cut by length instead.
 
         Raises:
@@ -76,6 +78,7 @@ class Classification:
         columns = {
             name: np.concatenate([part[name] for part in parts])[order].astype(dtype)
             for name, dtype in _DTYPES.items()
+            if name in parts[0]
         }
         return Outcomes(test.ids, columns, test.unit, test.group, labels=self.labels)
 
@@ -163,7 +166,10 @@ def _scores(model: AnswersLogits, split: Split, rows: Any) -> dict[str, NDArray[
     log_probability = model.logits(inputs).float().log_softmax(dim=1).cpu()  # [batch, labels]
     target = torch.from_numpy(np.array(split.targets)[rows])
     highest, predicted = log_probability.max(dim=1)
+    of_two = log_probability.shape[1] == 2
+    odds = {"log_odds": log_probability.diff(dim=1)[:, 0].numpy()} if of_two else {}
     return {
+        **odds,
         "correct": (predicted == target).numpy(),
         "nll": -log_probability.gather(1, target[:, None])[:, 0].numpy(),
         "confidence": highest.exp().numpy(),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 
-OF_LABELS = frozenset({"correct", "nll", "confidence", "predicted", "label", "group"})
+OF_LABELS = frozenset({"correct", "nll", "confidence", "predicted", "label", "log_odds", "group"})
 
 
 class SplitSettings(TaskSpec):

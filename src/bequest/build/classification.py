@@ -38,6 +38,9 @@ _DTYPES = {
 }
 
 
+_FALLING = str.maketrans("0123456789", "9876543210")  # -2 stands before -1
+
+
 @dataclass(eq=False)
 class Classification:
     """A live task that asks which of `labels` an input has; see `core.live.Task`.
@@ -136,7 +139,10 @@ def fingerprint(
 
 
 def natural(name: str) -> tuple[list[tuple[int, str, str]], str]:
-    """A key that sorts names as people do: "2" before "10", digits before letters."""
+    """A key that sorts names as people do: "-1" before "2" before "10", digits before letters."""
+    if re.fullmatch("-[0-9]+", name):
+        length, digits, _ = _rank(name[1:])
+        return [(-1 - length, digits.translate(_FALLING), name)], name
     return [_rank(part) for part in re.findall(r"[0-9]+|[^0-9]+", name)], name
 
 

@@ -32,11 +32,10 @@ def relearn(path, **settings):
 def test_facts_are_learned_again_or_asked_for_never_both(path):
     task = relearn(path, share=0.3).load("again")
     learned, asked = (set(task.splits[side].ids.tolist()) for side in ("train", "test"))
-    assert len(learned) + len(asked) == 10
-    assert learned
+    assert (len(learned), len(asked)) == (3, 7)
     assert not learned & asked
     assert task.purpose == "probe"
-    assert any(f"{len(learned)} samples are learned again" in note for note in task.notes)
+    assert any("3 samples are learned again" in note for note in task.notes)
 
 
 def test_the_part_depends_on_content_and_seed_not_on_the_order_of_lines(path, tmp_path):
@@ -53,7 +52,7 @@ def test_a_task_with_a_test_side_of_its_own_is_asked_for_whole():
     task = Relearn(of={"use": "digits"}, share=0.1).load("again")
     digits = find("tasks", "digits")().load("digits")
     assert len(task.splits["test"]) == len(digits.splits["test"])
-    assert len(task.splits["train"]) == pytest.approx(0.1 * len(digits.splits["train"]), rel=0.25)
+    assert len(task.splits["train"]) == round(0.1 * len(digits.splits["train"]))
     assert (task.asks, task.labels) == ("logits", digits.labels)
 
 

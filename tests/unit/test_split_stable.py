@@ -102,14 +102,8 @@ def searched(place, rows):
     return {name: set(split.inputs.texts) for name, split in found.splits.items()}
 
 
-def relearned(place, rows):
-    found = [{"question": f"{n}?", "answer": str(n)} for n in rows]
-    path = lines(place / "q.jsonl", found)
-    return sides(task("relearn", of={"use": "qa", "path": path}))
-
-
 DIVIDED = (table, grouped, few, part, texts, pictures, questions, documents, files, students,
-           searched, relearned)  # fmt: skip
+           searched)  # fmt: skip
 
 
 @pytest.mark.parametrize("load", DIVIDED, ids=lambda load: load.__name__)

@@ -57,6 +57,22 @@ def test_a_validation_file_is_looked_at_too(train, tmp_path):
     assert "8 of 9 samples of validation" in problem.what
 
 
+@pytest.mark.parametrize(
+    ("known", "written"), [("cat", "CAT"), ("1", "1.0"), ("0.5", "0.50"), ("-3", "-3.0")]
+)
+def test_the_way_of_writing_that_training_has_is_named(known, written, tmp_path):
+    path = csv(tmp_path / "train.csv", [(n, known if n % 2 else "other") for n in range(60)])
+    rows = [(100 + n, written if n % 2 else "other") for n in range(9)]
+    problem = refused(path=path, test_path=csv(tmp_path / "test.csv", rows))
+    assert problem.meant == known
+
+
+def test_a_test_file_without_any_label_is_not_replaced(train, tmp_path):
+    problem = refused(path=train, test_path=csv(tmp_path / "t.csv", [(100, ""), (101, "")]))
+    assert problem.field == ("test_path",)
+    assert "has a label" in problem.what
+
+
 def test_it_is_found_by_a_dry_run(train, tmp_path):
     test = csv(tmp_path / "test.csv", [(100 + n, -1) for n in range(9)])
     recipe = {

@@ -32,7 +32,7 @@ SIDES: tuple[SplitName, ...] = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
 FIELD_SIDES = {"path": TRAIN, "validation_path": VALIDATION, "test_path": TEST}
 # Added to the seed, so that samples chosen for another purpose are not those of one side.
-CHOSEN, SHARED, AGAIN = (number * 2**31 for number in (1, 2, 3))
+CHOSEN, SHARED = 2**31, 2**32
 _TRIED = 100  # seeds that are looked through for one that gives every side its samples
 
 

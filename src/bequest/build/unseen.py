@@ -10,7 +10,7 @@ from bequest.build.splitting import SIDES, TRAIN, other_seed
 from bequest.core.errors import Problem, RequestError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,18 +25,29 @@ _ASKED: tuple[SplitName, ...] = ("validation", "test")
 def refuse_unseen(pool: Pool, sides: Sides, labels: Sequence[str], settings: SplitSettings) -> None:
     """Refuse validation and test sides with labels that no training sample has.
 
-    Such samples can't be answered right, so a score on them says nothing about a model.
+    Such samples can't be answered right, so a score on them says nothing about a model. Neither
+    does one on another side than the file that was named for it, where that has no labels.
 
     Raises:
         RequestError: says which labels, of how many samples, and what to do.
     """
-    problems = [
+    problems = [*_without_labels(pool, settings)]
+    problems += [
         _problem(pool, sides, side, unseen, labels, settings)
         for side in _ASKED
         if len(unseen := _unseen(pool, sides, side))
     ]
     if problems:
         raise RequestError(problems)
+
+
+def _without_labels(pool: Pool, settings: SplitSettings) -> Iterator[Problem]:
+    """Files of sides that have no sample with a label, so that another side would be drawn."""
+    for side in _ASKED:
+        path = getattr(settings, f"{side}_path", None)
+        if path and SIDES.index(side) not in pool.side:
+            what, fix = f"no sample of `{path}` has a label", "leave the file out"
+            yield Problem(what, f"{fix}, and a {side} side is drawn", (f"{side}_path",))
 
 
 def _unseen(pool: Pool, sides: Sides, side: SplitName) -> NDArray[np.int64]:
@@ -71,7 +82,20 @@ def _problem(
         return Problem(what, fix, there)
     known = [labels[code] for code in np.unique(pool.targets[sides["train"]])]
     fix = "write labels as in training, or leave these samples out"
-    return Problem(what, fix, there, did_you_mean(labels[codes[0]], known))
+    return Problem(what, fix, there, _meant(labels[codes[0]], known))
+
+
+def _meant(label: str, known: Sequence[str]) -> str:
+    """The known label that is the same but for its case or way of writing a number, or is close."""
+    same = (one for one in known if _plain(one) == _plain(label))
+    return next(same, "") or did_you_mean(label, known)
+
+
+def _plain(label: str) -> str:
+    try:
+        return f"{float(label):g}"
+    except ValueError:
+        return label.casefold().strip()
 
 
 def _drawn_apart(pool: Pool, labels: Sequence[str], settings: SplitSettings) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bequest.build.splitting import AGAIN, places
+from bequest.build.splitting import content_ids
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Split
 from bequest.core.outcomes import Outcomes
@@ -165,8 +165,7 @@ def relearning(settings: Relearn, name: str, task: Task) -> Relearning:
     left = np.flatnonzero(~np.isin(test.ids, train.ids[again]))
     if not len(again) or not len(left):
         what = f"of {len(train)} samples {len(again)} would be learned again, {len(left)} asked for"
-        fix = "give more samples, another `share` or another `split_seed`"
-        raise RequestError(Problem(what, fix, ("share",)))
+        raise RequestError(Problem(what, "give more samples, or another `share`", ("share",)))
     splits: dict[SplitName, Split] = {"train": taken(train, again), "test": taken(test, left)}
     told = json.dumps([task.fingerprint, settings.model_dump(include=set(_SETTINGS))])
     return Relearning(
@@ -202,7 +201,8 @@ def taken(split: Split, rows: NDArray[np.intp]) -> Split:
 
 def _drawn(ids: NDArray[np.int64], settings: Relearn) -> NDArray[np.intp]:
     """Rows that are learned again, whatever the order of the samples."""
-    return np.flatnonzero(places(ids, AGAIN + settings.split_seed) < settings.share)
+    keys = content_ids(f"{settings.split_seed} {each}".encode() for each in ids.tolist())
+    return np.sort(np.argsort(keys, kind="stable")[: round(settings.share * len(ids))])
 
 
 def _fit(settings: Relearn) -> FitSettings:

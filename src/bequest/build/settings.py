@@ -35,7 +35,7 @@ Delimiter = Annotated[
     ),
 ]
 Side = Annotated[int, Field(ge=1, le=4096)]
-OF_LABELS = frozenset({"correct", "nll", "confidence", "predicted", "label", "group"})
+OF_LABELS = frozenset({"correct", "nll", "confidence", "predicted", "label", "log_odds", "group"})
 OF_NUMBERS = frozenset({"prediction", "target", "error", "centred", "group"})
 
 
@@ -45,12 +45,19 @@ class SplitSettings(TaskSpec):
     records: ClassVar[Collection[str]] = OF_LABELS
 
     validation: float = Field(
-        0.1, ge=0, lt=1, description="Share of the samples for validation; 0 for no such split."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of the samples for validation, met on average; 0 for no such split.",
     )
-    test: float = Field(0.2, gt=0, lt=1, description="Share of the samples for the test.")
+    test: float = Field(
+        0.2, gt=0, lt=1, description="Share of the samples for the test, met on average."
+    )
     split_seed: int = Field(0, ge=0, lt=2**31, description="Another seed gives other sides.")
     train_samples: int | None = Field(
-        None, ge=1, description="Train on so many samples at most, of all labels alike."
+        None,
+        ge=1,
+        description="Train on so many samples at most, about the same share of every label.",
     )
 
     def check(self) -> list[Problem]:

@@ -63,8 +63,7 @@ def _module_class() -> Any:
                 self.register_buffer(name, value)
 
         def forward(self, inputs: Any) -> torch.Tensor:
-            standard: torch.Tensor = self.body(inputs)
-            standard = standard.reshape(len(standard))  # [batch, 1] -> [batch]
+            standard: torch.Tensor = self.body(inputs).flatten()  # [batch, 1] -> [batch]
             return standard.to(self.mean.dtype) * self.deviation + self.mean
 
     return InUnits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class Regression:
     """A live task that asks for the value of `target`; see `core.live.Task`.
 
     labels: the name of the target. target: its name, and mean and deviation of its training values.
+    preparation: what was done to the raw data, JSON-like; part of the fingerprint.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Regression:
     fingerprint: str
     notes: tuple[str, ...] = ()
     asks: str = "predict"
+    preparation: Mapping[str, Any] = field(default_factory=dict)
 
     def record(self, model: Model, batch_size: int) -> Outcomes:
         """Every answer of `model` on the test split, on the device its parameters are on.
@@ -101,6 +103,7 @@ def regression(
         splits=splits,
         fingerprint=fingerprint((target,), splits, asked),
         notes=(*notes, *found, *_torn(pool.ids, values), *_constant(splits["test"])),
+        preparation=done,
     )
 
 

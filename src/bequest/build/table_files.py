@@ -59,6 +59,7 @@ def parquet_tables(files: Mapping[str, str]) -> list[SideTable]:
     for field, path in files.items():
         try:
             table = pq.read_table(located(path))
+            table.validate(full=True)  # codes of categories may lie behind their end
         except (pa.ArrowException, OSError, ValueError) as error:
             what = f"`{path}` can't be read: {error}"
             raise RequestError(Problem(what, field=(field,))) from error

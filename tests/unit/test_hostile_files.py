@@ -221,7 +221,7 @@ def test_categories_that_a_damaged_file_doesnt_have_are_refused(tmp_path, monkey
     broken = pa.DictionaryArray.from_arrays(codes, pa.array(["a", "b"]), safe=False)
     table = pa.table({"x": np.arange(40.0), "kind": broken, "label": ["p", "q"] * 20})
     monkeypatch.setattr(pq, "read_table", lambda place: table)
-    with pytest.raises(RequestError, match="t.parquet` can't be read"):
+    with pytest.raises(RequestError, match=r"t.parquet` can't be read"):
         parquet_task(tmp_path, kind=["a", "b"] * 20, label=["p", "q"] * 20)
 
 

@@ -92,6 +92,9 @@ def _read_csv(
     except pa.ArrowInvalid as error:
         problem = not_of(place, chosen) if "invalid UTF8" in str(error) else None
         raise RequestError(problem or _unreadable(path, str(error), delimiter)) from error
+    if len(table.column_names) != len(header):
+        what = f"the header of `{path}` has {len(header)} names, but the table other columns"
+        raise RequestError(Problem(what, "write the header in one line"))
     return table.rename_columns(named(header))
 
 

@@ -38,7 +38,7 @@ class Mlp(ModelSpec):
         Raises:
             RequestError: the inputs are no numbers.
         """
-        if kind not in self.takes:
+        if not shape:  # as those of texts; arrays of any kind can be flattened
             what = f"`mlp` takes features or images, but the inputs are {kind or 'unknown'}"
             raise RequestError(Problem(what, "texts are for `use: hf`"))
         nn = torch.nn

@@ -93,8 +93,12 @@ def test_packed_files_are_unpacked(file, ending, pack):
         csv(cut).load("t")
 
 
-def test_archives_of_other_kinds_are_named(file):
-    assert "is a zip archive" in csv(file(b"PK\x03\x04" + bytes(60))).check()[0].what
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [(b"PK\x03\x04", "is a zip archive or a spread"), (b"PAR1", "is a Parquet file")],
+)
+def test_files_of_other_kinds_are_named(file, mark, said):
+    assert said in csv(file(mark + bytes(60))).check()[0].what
 
 
 @pytest.mark.parametrize("mark", [";", "\t", "|"])

@@ -26,7 +26,11 @@ _COMPRESSED: Mapping[bytes, Callable[[Path, str], Any]] = {
 }  # fmt: skip
 _OF_TABS = (".tsv", ".tab")
 _ENDINGS = (".gz", ".bz2", ".xz")
-_OTHER_ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x28\xb5\x2f\xfd": "compressed by Zstandard"}
+_NO_TEXT = {
+    b"PK\x03\x04": ("a zip archive or a spreadsheet", "unpack it, or save the table as CSV"),
+    b"\x28\xb5\x2f\xfd": ("compressed by Zstandard", "unpack it"),
+    b"PAR1": ("a Parquet file", "`use: parquet` reads it"),
+}
 # The longest first, as the mark of UTF-16 is the beginning of that of UTF-32.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF8: "utf-8-sig",
@@ -105,9 +109,9 @@ def encoding_of(place: Path, encoding: str | None = None) -> str:
     """
     with unpacked(place) as content:
         start = content.read(_PEEKED)
-    for mark, archive in _OTHER_ARCHIVES.items():
+    for mark, (kind, fix) in _NO_TEXT.items():
         if start.startswith(mark):
-            raise RequestError(Problem(f"`{place}` is {archive}", "unpack it"))
+            raise RequestError(Problem(f"`{place}` is {kind}", fix))
     marked = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
     if encoding is None and marked is None and b"\0" in start:
         fix = "if it is text in UTF-16 without a mark, set `encoding: utf-16-le` or convert it"

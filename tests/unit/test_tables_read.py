@@ -82,13 +82,46 @@ def test_an_index_with_a_name_is_one_too_unless_the_settings_name_it(tmp_path):
     assert parquet(tmp_path / "t.parquet", features=["when", "a"]).shape == (2,)
 
 
-def test_the_index_of_a_data_set_is_left_out(tmp_path):
+def test_an_index_that_was_written_and_read_twice_is_one(tmp_path):
+    for _ in range(2):
+        frame().drop(4).to_csv(tmp_path / "t.csv")
+        again = pd.read_csv(tmp_path / "t.csv")
+        again.to_csv(tmp_path / "t.csv")
+        pd.read_csv(tmp_path / "t.csv").to_csv(tmp_path / "t.csv", index=False)
+    task = csv(tmp_path / "t.csv")
+    assert task.shape == (2,)
+    assert [note[: len("`Unnamed: 0")] for note in task.notes] == ["`Unnamed: 0"] * 2
+
+
+def of_data_set(folder, **splits):
     datasets = pytest.importorskip("datasets")
     datasets.disable_progress_bars()
-    datasets.Dataset.from_pandas(frame().drop(3)).save_to_disk(tmp_path / "d")
-    task = find("tasks", "dataset")(path=str(tmp_path / "d")).load("t")
+    held = {name: datasets.Dataset.from_pandas(table) for name, table in splits.items()}
+    datasets.DatasetDict(held).save_to_disk(folder / "d")
+    return find("tasks", "dataset")(path=str(folder / "d")).load("t")
+
+
+def test_the_index_of_a_data_set_is_left_out(tmp_path):
+    task = of_data_set(tmp_path, train=frame().drop(3))
     assert task.shape == (2,)
     assert "`__index_level_0__` is the row index" in task.notes[0]
+
+
+def test_an_index_of_codes_is_not_taken_for_texts(tmp_path):
+    named = frame().set_index(pd.Index([f"p{n}" for n in range(N)], name="who"))
+    with pytest.raises(RequestError, match="column `who` has 60 different words, such as `p0`"):
+        of_data_set(tmp_path, train=named)
+
+
+def test_a_split_without_labels_is_not_used_and_said(tmp_path):
+    task = of_data_set(tmp_path, train=frame(), test=frame().drop(columns="label"))
+    assert task.notes == ("split test has no column `label` and was not used",)
+    assert len(task.splits["test"]) < N
+
+
+def test_a_split_with_other_columns_is_refused(tmp_path):
+    with pytest.raises(RequestError, match="split `test` has no column `b`, which split `train` h"):
+        of_data_set(tmp_path, train=frame(), test=frame().drop(columns="b"))
 
 
 def test_a_column_without_a_name_that_is_no_index_is_refused(tmp_path):
@@ -276,7 +309,9 @@ def test_whole_numbers_are_one_label_in_any_spelling(tmp_path, train, test, labe
 def test_a_number_in_two_spellings_that_may_differ_is_refused(column, tmp_path, one, other):
     rows = [f"{n * n},{[one, other, 'x'][n % 3]}" for n in range(N)]
     (tmp_path / "t.csv").write_text("\n".join(["a,label", *rows]))
-    with pytest.raises(RequestError, match="are one number, written in two ways") as refused:
+    with pytest.raises(
+        RequestError, match=r"column `label` has .*, which are one number"
+    ) as refused:
         csv(tmp_path / "t.csv")
     assert f"`{one}`" in str(refused.value)
     assert f"`{other}`" in str(refused.value)

@@ -56,6 +56,19 @@ def test_bytes_of_no_character_are_told_with_their_line(file):
         csv(path, encoding="ascii").load("t")
 
 
+@pytest.mark.parametrize(
+    ("written", "named"), [("utf-16", "utf-16-le"), ("utf-16", "utf-16"), ("utf-8-sig", "utf-8")]
+)
+def test_a_mark_is_no_character_where_the_encoding_is_named_too(file, written, named):
+    task = csv(file(TABLE.encode(written)), encoding=named, features=["größe"])
+    assert task.load("t").shape == (1,)
+
+
+def test_a_file_of_another_encoding_than_the_named_one_is_refused(file):
+    with pytest.raises(RequestError, match="is not UTF-16"):
+        csv(file(TABLE.encode()), encoding="utf-16").load("t")
+
+
 def test_an_encoding_that_nobody_knows_is_refused():
     for name in ("klingon", "hex", ""):
         with pytest.raises(ValueError, match="must be an encoding such as"):
@@ -80,8 +93,12 @@ def test_packed_files_are_unpacked(file, ending, pack):
         csv(cut).load("t")
 
 
-def test_archives_of_other_kinds_are_named(file):
-    assert "is a zip archive" in csv(file(b"PK\x03\x04" + bytes(60))).check()[0].what
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [(b"PK\x03\x04", "is a zip archive or a spread"), (b"PAR1", "is a Parquet file")],
+)
+def test_files_of_other_kinds_are_named(file, mark, said):
+    assert said in csv(file(mark + bytes(60))).check()[0].what
 
 
 @pytest.mark.parametrize("mark", [";", "\t", "|"])
@@ -92,12 +109,17 @@ def test_another_delimiter_is_found_and_said(file, mark):
     shown = "tabs" if mark == "\t" else f"`{mark}`"
     assert task.notes == (f"`{path}` has {shown} between its values (`delimiter`)",)
     assert csv(path, delimiter=mark).load("t").notes == ()
-    wrong = csv(path, delimiter=":").check()
-    assert "there is no column `label`" in wrong[0].what
+    (wrong,) = csv(path, delimiter=":").check()
+    assert f"has no `:` (`delimiter`), but {shown}" in wrong.what
     texts = "\n".join(["text,label", *(f"t {n},{'ab'[n % 2]}" for n in range(40))])
     task = find("tasks", "text")(path=str(file(texts.replace(",", mark).encode(), "x.csv")))
     assert task.load("t").labels == ("a", "b")
     assert f"has {shown} between its values" in task.load("t").notes[0]
+
+
+def test_names_may_have_line_breaks_and_delimiters_in_them(file):
+    path = file(TABLE.replace("b,", '"b\nin; m",').encode())
+    assert csv(path, features=["b\nin; m", "größe"]).load("t").shape == (2,)
 
 
 def test_tabs_of_a_tsv_file_are_no_news(file):

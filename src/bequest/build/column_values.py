@@ -24,11 +24,11 @@ _MOST_EXACT = 2.0**53  # whole numbers up to it have a float of their own
 _TIME = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?")
 
 
-def column_words(parts: Sequence[Any]) -> tuple[list[str], NDArray[np.int64]]:
+def column_words(parts: Sequence[Any], name: str) -> tuple[list[str], NDArray[np.int64]]:
     """Distinct values of a column's parts as text, and the position of each row's; -1 if missing.
 
     Only what is empty is missing: `NA` is a word like others. Whole numbers are one word however
-    they are stored: `1`, not `1.0`.
+    they are stored: `1`, not `1.0`. name: of the column.
 
     Raises:
         RequestError: it holds what can't be text, or one number in two spellings.
@@ -39,7 +39,7 @@ def column_words(parts: Sequence[Any]) -> tuple[list[str], NDArray[np.int64]]:
     coded = said.combine_chunks().dictionary_encode()
     coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    names = one_spelling(coded.dictionary.to_pylist())
+    names = one_spelling(coded.dictionary.to_pylist(), f"column `{name}`")
     spelled = list(names.values())
     words = list(dict.fromkeys(spelled))
     position = {word: number for number, word in enumerate(words)}

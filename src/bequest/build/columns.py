@@ -179,9 +179,9 @@ class _Reader:
         self.numbers[name] = np.concatenate(parts)
 
     def _take_words(self, name: str, parts: list[Any]) -> None:
-        words, codes = column_words(parts)
+        words, codes = column_words(parts, name)
         if {word.lower() for word in words} <= {"true", "false"}:
-            words, codes = column_words([pc.utf8_lower(texts_in(part)) for part in parts])
+            words, codes = column_words([pc.utf8_lower(texts_in(part)) for part in parts], name)
         if problem := _no_words(parts, words, name):
             raise RequestError(problem)
         self.words[name] = words, codes
@@ -257,9 +257,10 @@ def column_group(tables: Sequence[SideTable], settings: ColumnSettings) -> NDArr
     """
     if settings.group_column is None:
         return None
-    words, codes = column_words([side.table[settings.group_column] for side in tables])
+    name = settings.group_column
+    words, codes = column_words([side.table[name] for side in tables], name)
     if (codes < 0).any():
-        what = f"{np.sum(codes < 0)} samples have no `{settings.group_column}`"
+        what = f"{np.sum(codes < 0)} samples have no `{name}`"
         raise RequestError(Problem(what, "every sample needs its group", ("group_column",)))
     return np.array(words, dtype=np.str_)[codes]
 

@@ -84,7 +84,7 @@ def _picture_task(
     parts = [rows.cast_column(image, plain) for rows in sides.values()]
     words = [column for column in (settings.label, settings.group_column) if column]
     told = _tables({side: rows.select_columns(words) for side, rows in sides.items()}, words[0])
-    names, codes = column_words([side.table[settings.label] for side in told])
+    names, codes = column_words([side.table[settings.label] for side in told], settings.label)
     known = np.flatnonzero(codes >= 0)
     with_label, left = labelled_rows(settings.label, told)
     labels, targets = label_targets(names, codes[known], f"column `{settings.label}`")
@@ -214,7 +214,7 @@ def _text_task(
     settings: Dataset, name: str, told: list[SideTable], text: str, notes: list[str]
 ) -> Classification:
     found = Labelled(f"column `{settings.label}`")
-    names, codes = column_words([side.table[settings.label] for side in told])
+    names, codes = column_words([side.table[settings.label] for side in told], settings.label)
     group = column_group(told, settings)
     groups = [None] * len(codes) if group is None else group.tolist()
     read = [(side.side, one) for side in told for one in side.table[text].to_pylist()]

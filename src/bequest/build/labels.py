@@ -22,8 +22,10 @@ _FEW = 20  # labels; so many may all occur once in a small table
 _MOST_FRACTIONS = 50  # more different numbers with fractions are no classes, however often each is
 
 
-def one_spelling(words: Collection[str]) -> dict[str, str]:
+def one_spelling(words: Collection[str], where: str) -> dict[str, str]:
     """The name of each label or group: the word itself, but `1` for `1.0` among whole numbers.
+
+    where: what holds them, for people, such as "column `kind`".
 
     Raises:
         RequestError: one number is written in two ways that mean nothing alike, as `1` and `01`.
@@ -36,8 +38,8 @@ def one_spelling(words: Collection[str]) -> dict[str, str]:
             continue
         other = spelled.setdefault(float(name), name)
         if other != name and _same(other, name):
-            what = f"`{other}` and `{name}` are one number, written in two ways"
-            raise RequestError(Problem(what, "write each label or group in one way"))
+            what = f"{where} has `{other}` and `{name}`, which are one number"
+            raise RequestError(Problem(what, "write each in one way"))
     return names
 
 
@@ -52,7 +54,7 @@ def label_targets(
     Raises:
         RequestError: there are fewer than two labels, or they are ids or numbers.
     """
-    names = one_spelling(words)
+    names = one_spelling(words, where)
     _refuse_numbers(Counter(names[words[code]] for code in codes.tolist()), where, field)
     space = label_space(names[words[code]] for code in np.unique(codes).tolist())
     position = {label: index for index, label in enumerate(space)}

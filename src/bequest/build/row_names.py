@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bequest.build.settings import ColumnSettings
 
 _STORED = re.compile(r"__index_level_[0-9]+__")
-_UNNAMED = re.compile(r"Unnamed: [0-9]+(_level_[0-9]+)?")
+_UNNAMED = re.compile(r"Unnamed: [0-9]+([.][0-9]+)*(_level_[0-9]+)?")
 _OF_IDS = re.compile(
     r"(?:.*[_\s.-])?(?:id|idx|index|uuid|guid|row|row[_\s]?(?:nr|no|num|number|names?))|level_[0-9]+",
     re.I,

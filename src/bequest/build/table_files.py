@@ -59,6 +59,7 @@ def parquet_tables(files: Mapping[str, str]) -> list[SideTable]:
     for field, path in files.items():
         try:
             table = pq.read_table(located(path))
+            table.validate(full=True)  # codes of categories may lie behind their end
         except (pa.ArrowException, OSError, ValueError) as error:
             what = f"`{path}` can't be read: {error}"
             raise RequestError(Problem(what, field=(field,))) from error
@@ -91,6 +92,9 @@ def _read_csv(
     except pa.ArrowInvalid as error:
         problem = not_of(place, chosen) if "invalid UTF8" in str(error) else None
         raise RequestError(problem or _unreadable(path, str(error), delimiter)) from error
+    if len(table.column_names) != len(header):
+        what = f"the header of `{path}` has {len(header)} names, but the table other columns"
+        raise RequestError(Problem(what, "write the header in one line"))
     return table.rename_columns(named(header))
 
 

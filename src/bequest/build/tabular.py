@@ -48,7 +48,7 @@ def table_task(
     """
     names, said = feature_names(settings, tables)
     kept, left = (tables, []) if unlabelled else labelled_rows(settings.label, tables)
-    words, codes = column_words([side.table[settings.label] for side in kept])
+    words, codes = column_words([side.table[settings.label] for side in kept], settings.label)
     known = codes >= 0  # all of them, unless rows without a label are kept
     labels, targets = label_targets(words, codes[known], f"column `{settings.label}`")
     columns, told = read_columns(
@@ -100,7 +100,7 @@ def feature_names(
 
 def labelled_rows(label: str, tables: Sequence[SideTable]) -> tuple[list[SideTable], list[str]]:
     """The rows of each table that have a label, and a note on the others."""
-    known = [column_words([side.table[label]])[1] >= 0 for side in tables]
+    known = [column_words([side.table[label]], label)[1] >= 0 for side in tables]
     count = sum(int((~rows).sum()) for rows in known)
     if not count:
         return list(tables), []

@@ -10,12 +10,13 @@ import io
 import lzma
 import zlib
 from contextlib import contextmanager
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
 
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 LONGEST_HEADER = 1 << 20  # characters
@@ -25,7 +26,11 @@ _COMPRESSED: Mapping[bytes, Callable[[Path, str], Any]] = {
 }  # fmt: skip
 _OF_TABS = (".tsv", ".tab")
 _ENDINGS = (".gz", ".bz2", ".xz")
-_OTHER_ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x28\xb5\x2f\xfd": "compressed by Zstandard"}
+_NO_TEXT = {
+    b"PK\x03\x04": ("a zip archive or a spreadsheet", "unpack it, or save the table as CSV"),
+    b"\x28\xb5\x2f\xfd": ("compressed by Zstandard", "unpack it"),
+    b"PAR1": ("a Parquet file", "`use: parquet` reads it"),
+}
 # The longest first, as the mark of UTF-16 is the beginning of that of UTF-32.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF8: "utf-8-sig",
@@ -104,15 +109,15 @@ def encoding_of(place: Path, encoding: str | None = None) -> str:
     """
     with unpacked(place) as content:
         start = content.read(_PEEKED)
-    for mark, archive in _OTHER_ARCHIVES.items():
+    for mark, (kind, fix) in _NO_TEXT.items():
         if start.startswith(mark):
-            raise RequestError(Problem(f"`{place}` is {archive}", "unpack it"))
+            raise RequestError(Problem(f"`{place}` is {kind}", fix))
     marked = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
     if encoding is None and marked is None and b"\0" in start:
         fix = "if it is text in UTF-16 without a mark, set `encoding: utf-16-le` or convert it"
         raise RequestError(Problem(f"`{place}` holds zero bytes, as no UTF-8 text does", fix))
-    if encoding and marked == "utf-8-sig" and codecs.lookup(encoding).name == "utf-8":
-        return marked
+    if encoding and marked and codecs.lookup(encoding).name[:5] == marked[:5]:
+        return marked  # `utf-16-le` would keep the mark as a character
     return encoding or marked or "utf-8"
 
 
@@ -128,6 +133,8 @@ def not_of(place: Path, encoding: str) -> Problem:
         except UnicodeDecodeError as error:
             line += error.object[: error.start].count(b"\n")
             what = f"`{place}` is not {name}: byte {error.object[error.start]:#x} in line {line}"
+        except UnicodeError as error:
+            what = f"`{place}` is not {name}: {error}"
         else:
             what = f"`{place}` is not {name}"
     fix = "convert it to UTF-8, or name its `encoding`, such as cp1252 or latin-1, where the task "
@@ -144,7 +151,7 @@ def delimiter_of(place: Path, header: str, wanted: str | None = None) -> str:
         return wanted
     if plain_suffix(place.name) in _OF_TABS:
         return "\t"
-    counts = {each: len(_split(header, each)) for each in DELIMITERS}
+    counts = {each: len(_next_row([header], each)) for each in DELIMITERS}
     most = max(counts, key=lambda each: counts[each])
     return "," if counts[","] > 1 else most
 
@@ -176,12 +183,17 @@ def header_of(
     """
     with opened(place, encoding) as lines:
         first = lines.readline(LONGEST_HEADER)
-    chosen = delimiter_of(place, first, delimiter)
-    return _split(first, chosen), chosen
+        chosen = delimiter_of(place, first, delimiter)
+        names = _next_row(chain([first], lines), chosen)
+    other = delimiter_of(place, first)
+    if len(names) == 1 and other != chosen and other in first:
+        what = f"the header of `{place}` has no {shown(chosen)} (`delimiter`), but {shown(other)}"
+        raise RequestError(Problem(what, "leave `delimiter` out, or name that one"))
+    return names, chosen
 
 
-def _split(line: str, delimiter: str) -> list[str]:
+def _next_row(lines: Iterable[str], delimiter: str) -> list[str]:
     try:
-        return next(csv.reader([line], delimiter=delimiter), [])
+        return next(csv.reader(lines, delimiter=delimiter), [])
     except csv.Error as error:
         raise RequestError(Problem(f"the header can't be read: {error}")) from error

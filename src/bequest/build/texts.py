@@ -84,7 +84,7 @@ def text_task(
     codes = np.array([position[word] for word in found.labels], np.int64)
     labels, targets = label_targets(words, codes, found.where)
     ids = content_ids(text.encode() for text in found.texts)
-    names = one_spelling(set(found.groups))
+    names = one_spelling(set(found.groups), "the column of groups")
     group = np.array([names[one] for one in found.groups]) if found.groups else None
     pool = Pool(ids, targets, np.array(found.sides, np.int8), group)
 

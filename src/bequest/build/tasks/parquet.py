@@ -27,7 +27,8 @@ class Parquet(TableFiles):
         try:
             return list(pq.read_schema(located(path)).names)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise RequestError(Problem(f"`{path}` can't be read: {error}")) from error
+            fix = "`use: csv` reads tables that are text"
+            raise RequestError(Problem(f"`{path}` can't be read: {error}", fix)) from error
 
     def load(self, name: str) -> Classification:
         """Features [columns] or pictures of `shape`, labels in natural order of their names.

@@ -42,7 +42,6 @@ class Mlp(ModelSpec):
         Raises:
             RequestError: the inputs are no numbers.
         """
-<<<<<<< HEAD
         return Classifier(self._module(shape, kind, len(labels)), labels)
 
     def predictor(self, shape: tuple[int, ...], kind: str, target: Target) -> Predictor:
@@ -54,10 +53,7 @@ class Mlp(ModelSpec):
         return predictor(self._module(shape, kind, 1), target)
 
     def _module(self, shape: tuple[int, ...], kind: str, outputs: int) -> torch.nn.Module:
-        if kind not in self.takes:
-=======
         if not shape:  # as those of texts; arrays of any kind can be flattened
->>>>>>> f8bce062b0f6811c98c970662ae49eb8099287be
             what = f"`mlp` takes features or images, but the inputs are {kind or 'unknown'}"
             raise RequestError(Problem(what, "texts are for `use: hf`"))
         nn = torch.nn

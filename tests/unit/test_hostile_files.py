@@ -216,6 +216,15 @@ def parquet_task(folder, **columns):
     return find("tasks", "parquet")(path=str(folder / "t.parquet"), label="label").load("t")
 
 
+def test_categories_that_a_damaged_file_doesnt_have_are_refused(tmp_path, monkeypatch):
+    codes = pa.array([0, 1, 9, 1] * 10, pa.int8())
+    broken = pa.DictionaryArray.from_arrays(codes, pa.array(["a", "b"]), safe=False)
+    table = pa.table({"x": np.arange(40.0), "kind": broken, "label": ["p", "q"] * 20})
+    monkeypatch.setattr(pq, "read_table", lambda place: table)
+    with pytest.raises(RequestError, match=r"t.parquet` can't be read"):
+        parquet_task(tmp_path, kind=["a", "b"] * 20, label=["p", "q"] * 20)
+
+
 def test_labels_that_are_lists_are_refused(tmp_path):
     with pytest.raises(RequestError, match="holds list<"):
         parquet_task(tmp_path, label=[[1, 2]] * 40)

@@ -85,7 +85,7 @@ def test_seeds_enter_with_students_t(count):
 
 def test_one_seed_adds_no_doubt():
     draws = np.random.default_rng(0).random((1, 100))
-    found = scatter(draws.mean(axis=1), draws, 50, Resampler(0, 100), guarded=True)
+    found = scatter(draws.mean(axis=1), draws, 50, Resampler(0, 100), np.zeros(100))
     assert found.resampled == pytest.approx(draws[0])
     assert found.degrees == pytest.approx(49)
 
@@ -94,7 +94,7 @@ def test_of_two_parts_the_degrees_are_those_of_welch_and_satterthwaite():
     rng = np.random.default_rng(1)
     draws = 0.5 + np.array([[0.1], [-0.1], [0.02]]) + 0.05 * rng.normal(size=(1, 1000))
     points = draws.mean(axis=1)
-    found = scatter(points, draws, 30, Resampler(0, 1000), guarded=True)
+    found = scatter(points, draws, 30, Resampler(0, 1000), np.zeros(1000))
     of_seeds, of_units = stats.sem(points), draws.mean(axis=0).std()
     total = of_seeds**2 + of_units**2
     assert found.error == pytest.approx(total**0.5)
@@ -146,7 +146,7 @@ def test_intervals_over_units_and_seeds_hold_the_truth():
         (weights,) = resampler.blocks(np.ones(60, np.int64))
         points = right.mean(axis=0)
         draws = (weights @ right.astype(np.float32)).T
-        found = scatter(points, draws, 60, resampler, guarded=True)
+        found = scatter(points, draws, 60, resampler, resampler.guard(60))
         low, high = interval(points.mean(), found, (0, 1))
         covered += low <= 0.7 <= high
     assert 0.90 <= covered / 200 <= 0.995
@@ -227,7 +227,7 @@ def test_p_value_goes_on_below_the_resolution_but_not_below_a_sign_test():
 def test_two_seeds_alone_are_never_nearly_certain():
     points = np.array([0.10, 0.12])  # mean 0.11, standard error 0.01: t is 11 with one degree
     draws = np.repeat(points[:, None], 1000, 1)
-    found = scatter(points, draws, 2000, Resampler(), guarded=True)
+    found = scatter(points, draws, 2000, Resampler(), np.zeros(1000))
     assert 0.05 < p_value(0.11, found, (-1, 1)) < 0.07
 
 

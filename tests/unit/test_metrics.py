@@ -38,6 +38,8 @@ def invented(rng, shape):
         "correct": rng.random(shape) < 0.6,
         "right": np.arange(np.prod(shape)).reshape(shape) % 5 > 1,
         "log_odds": rng.normal(size=shape),
+        "label": np.broadcast_to((np.arange(shape[0]) % 3 > 0).T, shape[::-1]).T * 1,
+        "predicted": rng.integers(0, 3, shape),
         **{name: rng.exponential(size=shape) for name in ("nll", "text_nll")},
         **{name: rng.integers(1, 9, shape) for name in ("tokens", "bytes", "calls")},
         "member": np.broadcast_to((np.arange(shape[-1]) % 3 > 0), shape)

@@ -9,6 +9,7 @@ from bequest.build.model import Classifier, align
 from bequest.build.models._user import UserModel
 from bequest.core.errors import RequestError
 from bequest.core.find import find, known
+from bequest.recipe.check import load
 
 DIGITS = tuple(str(digit) for digit in range(10))
 
@@ -189,3 +190,36 @@ def test_a_users_mistakes_are_told(mine, function, said):
 
 def test_every_model_has_a_summary():
     assert all(entry.summary.endswith(".") for entry in known("models").values())
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "said"),
+    [
+        ({"use": "mlp"}, None, "mlp takes features, image, but task `t` gives text"),
+        ({"use": "cnn"}, None, "cnn takes image, but task `t` gives text"),
+        ({"use": "transformer", "path": "t.csv"}, "features", "text, but task `t` gives features"),
+        ({"use": "cnn"}, "features", "cnn takes image, but task `t` gives features"),
+        ({"use": "transformer", "path": "t.csv"}, "image", "takes text, but task `t` gives image"),
+        ({"use": "cnn"}, "image", ""),
+    ],
+)
+def test_inputs_that_a_model_cant_take_are_known_before_anything_is_loaded(
+    tmp_path, monkeypatch, model, shape, said
+):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{n},{n},{n},{n},{'xy'[n % 2]}\n" for n in range(20))
+    (tmp_path / "t.csv").write_text(f"text,b,c,d,label\n{rows}")
+    task = {"use": "csv" if shape else "text", "path": "t.csv"}
+    task |= {"shape": [1, 2, 2]} if shape == "image" else {}
+    recipe = {"schema": 1, "models": {"student": model}, "tasks": {"t": task},
+              "method": {"use": "finetune"}}  # fmt: skip
+    if not said:
+        assert load(recipe).models["student"]
+        return
+    with pytest.raises(RequestError, match=said):
+        load(recipe)
+
+
+def test_a_dense_network_is_not_built_for_texts():
+    with pytest.raises(RequestError, match="`mlp` takes features or images, but the inputs are te"):
+        find("models", "mlp")().build((), "text", ("a", "b"))

@@ -1,10 +1,25 @@
 """Sides of a data set: nothing stands on two of them."""
 
+import contextlib
+import re
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bequest.build.settings import SplitSettings
-from bequest.build.splitting import TEST, TRAIN, VALIDATION, Pool, array_ids, content_ids, divide
+from bequest.build.splitting import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Pool,
+    array_ids,
+    content_ids,
+    divide,
+    sampled,
+    share_of,
+)
 from bequest.core.errors import RequestError
 
 
@@ -23,15 +38,14 @@ def ids_of(samples, sides):
     return {name: set(samples.ids[rows].tolist()) for name, rows in sides.items()}
 
 
-def test_shares_are_met_overall_and_per_label():
-    samples = pool(scattered(1000), np.arange(1000) % 4)
+def test_shares_are_met_on_average_overall_and_per_label():
+    samples = pool(scattered(40_000), np.arange(40_000) % 4)
     sides, notes = divide(samples, SplitSettings())
-    assert {name: len(rows) for name, rows in sides.items()} == {
-        "train": 700,
-        "validation": 100,
-        "test": 200,
-    }
-    assert np.bincount(samples.targets[sides["test"]]).tolist() == [50] * 4
+    shares = {name: len(rows) / 40_000 for name, rows in sides.items()}
+    # four standard deviations of a share of so many
+    assert shares == pytest.approx({"train": 0.7, "validation": 0.1, "test": 0.2}, abs=0.01)
+    of_test = np.bincount(samples.targets[sides["test"]]) / 10_000
+    assert of_test == pytest.approx([0.2] * 4, abs=0.016)
     assert notes == []
 
 
@@ -69,7 +83,10 @@ def test_a_missing_side_is_drawn_from_training():
     ids = scattered(90)
     side = [TRAIN] * 50 + [TEST] * 40
     sides, _ = divide(pool(ids, side=side), SplitSettings(validation=0.2))
-    assert [len(sides[name]) for name in ("train", "validation", "test")] == [40, 10, 40]
+    assert sides["test"].tolist() == list(range(50, 90))
+    both = np.sort(np.r_[sides["train"], sides["validation"]])
+    assert both.tolist() == list(range(50))
+    assert 3 <= len(sides["validation"]) <= 19
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -95,8 +112,89 @@ def test_groups_of_the_test_leave_training():
 
 
 def test_too_few_samples_are_refused():
-    with pytest.raises(RequestError, match=r"no sample is left for validation; .* 5 different"):
-        divide(pool(scattered(5)), SplitSettings())
+    with pytest.raises(RequestError, match=r"no sample is left for test; .* 2 different"):
+        divide(pool([1, 2]), SplitSettings(test=0.001))
+
+
+def test_another_seed_is_named_that_gives_every_side_a_sample():
+    samples, shares = pool(scattered(4, 1)), SplitSettings(validation=0, test=0.05)
+    with pytest.raises(RequestError, match="no sample is left for test") as refused:
+        divide(samples, shares)
+    seed = int(re.search(r"`split_seed: ([0-9]+)`", str(refused.value))[1])
+    sides, _ = divide(samples, shares.model_copy(update={"split_seed": seed}))
+    assert all(len(rows) for rows in sides.values())
+
+
+def test_a_validation_side_that_no_sample_falls_on_is_left_out():
+    few = SplitSettings(validation=0.001)
+    sides, notes = divide(pool(scattered(50)), few)
+    assert set(sides) == {"train", "test"}
+    assert notes == ["no sample fell on validation, a share of 0.001"]
+
+
+def test_a_validation_file_that_is_all_in_the_test_is_not_replaced():
+    ids, side = scattered(50), [TRAIN] * 40 + [VALIDATION] * 5 + [TEST] * 5
+    ids[40:45] = ids[45:]
+    with pytest.raises(RequestError, match="no sample is left for validation"):
+        divide(pool(ids, side=side), SplitSettings())
+
+
+def test_a_larger_share_takes_from_training_alone():
+    samples = pool(scattered(500))
+    small, large = (
+        ids_of(samples, divide(samples, SplitSettings(test=share))[0]) for share in (0.2, 0.4)
+    )
+    assert small["test"] < large["test"]
+    assert small["validation"] == large["validation"]
+
+
+IDS = st.lists(st.integers(0, 2**62), min_size=40, max_size=120, unique=True)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@settings(max_examples=25)
+@given(ids=IDS, seed=st.integers(0, 99), gone=st.sets(st.integers(0, 39), max_size=9))
+def test_rows_that_come_or_go_move_no_other_sample(grouped, ids, seed, gone):
+    shares = SplitSettings(split_seed=seed, test=0.4, validation=0.3)
+    fewer = [one for place, one in enumerate(ids) if place not in gone][::-1]
+    whole, part = (
+        pool(some, group=[f"g{one % 97}" for one in some] if grouped else None)
+        for some in (ids, fewer)
+    )
+    with contextlib.suppress(RequestError):  # a side may be left without a sample, and is refused
+        before = ids_of(whole, divide(whole, shares)[0])
+        after = ids_of(part, divide(part, shares)[0])
+        assert after == {name: before[name] & set(fewer) for name in before}
+
+
+@settings(max_examples=25)
+@given(ids=IDS, most=st.integers(1, 50), gone=st.integers(0, 39))
+def test_one_row_less_changes_one_of_those_chosen_at_most(ids, most, gone):
+    left = [*ids[:gone], *ids[gone + 1 :]]
+    first, second = ({some[row] for row in sampled(np.array(some), most)} for some in (ids, left))
+    assert len(first) == min(most, len(ids))
+    assert len(second - first) <= 1
+
+
+def test_what_is_chosen_favours_no_side():
+    ids = scattered(4000)
+    chosen = ids[sampled(ids, 1000)]
+    sides, _ = divide(pool(chosen), SplitSettings())
+    assert 150 <= len(sides["test"]) <= 250
+    for share in range(2):
+        part = ids[share_of(ids, 2) == share]
+        assert 1800 <= len(part) <= 2200
+        assert len(np.intersect1d(part, chosen)) == pytest.approx(500, abs=80)
+        assert len(divide(pool(part), SplitSettings())[0]["test"]) == pytest.approx(400, abs=80)
+
+
+def test_a_repeat_in_two_groups_is_of_the_same_one_in_any_order():
+    ids, group = np.r_[scattered(60), scattered(1)], [f"g{n % 20}" for n in range(60)] + ["g9"]
+    samples = pool(ids, group=group)
+    turned = samples.take(np.arange(61)[::-1])
+    assert ids_of(samples, divide(samples, SplitSettings())[0]) == ids_of(
+        turned, divide(turned, SplitSettings())[0]
+    )
 
 
 def test_shares_must_leave_something():
@@ -112,14 +210,23 @@ def test_content_ids():
 
 
 @pytest.mark.parametrize("count", [10, 37, 200])
-def test_fewer_training_samples_are_taken_of_all_labels_alike(count):
+def test_fewer_training_samples_are_the_same_share_of_every_label(count):
     from bequest.build.tasks.digits import Digits
 
     whole, few = Digits().load("digits"), Digits(train_samples=count).load("digits")
     counts = np.bincount(few.splits["train"].targets, minlength=10)
     assert counts.sum() == count
-    assert counts.max() - counts.min() <= max(2, count // 50)
+    of_all = np.bincount(whole.splits["train"].targets)
+    assert np.abs(counts - count * of_all / of_all.sum()).max() <= 1
     assert np.isin(few.splits["train"].ids, whole.splits["train"].ids).all()
     for side in ("validation", "test"):
         assert np.array_equal(few.splits[side].ids, whole.splits[side].ids)
     assert few.fingerprint != whole.fingerprint
+
+
+def test_fewer_training_samples_have_every_label_while_that_is_possible():
+    samples = pool(scattered(300), np.r_[np.zeros(270), np.repeat(np.arange(1, 6), 6)].astype(int))
+    few, _ = divide(samples, SplitSettings(train_samples=6, validation=0))
+    assert sorted(samples.targets[few["train"]]) == [0, 1, 2, 3, 4, 5]
+    more, _ = divide(samples, SplitSettings(train_samples=60, validation=0))
+    assert set(few["train"]) < set(more["train"])

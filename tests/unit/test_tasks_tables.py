@@ -26,7 +26,7 @@ def csv(path, **fields):
 
 
 def pure(count=40):
-    return [f"{n},{n * n % 17},{'yes' if n % 2 else 'no'}" for n in range(count)]
+    return [f"{3 * n},{n * n % 17},{'yes' if n % 2 else 'no'}" for n in range(count)]
 
 
 def everything(task):
@@ -39,8 +39,8 @@ def test_numbers_words_and_gaps(table):
     task = csv(table("size,colour,wild,label", rows), standardize=False).load("t")
     assert task.shape == (1 + 2 + 2,)
     assert task.labels == ("c0", "c1")
-    assert "1 missing numbers got the training median" in task.notes[0]
-    assert "20 missing words" in task.notes[1]
+    assert "1 missing numbers got the training median of their column: `size` 1" in task.notes
+    assert "20 missing words count as no word: `colour` 20" in task.notes
     inputs = everything(task)
     assert not np.isnan(inputs).any()
     assert set(inputs[:, 1:].ravel().tolist()) == {0.0, 1.0}
@@ -97,11 +97,15 @@ def test_files_are_read_alike_twice(table):
     ("rows", "said"),
     [
         ([*pure(), "1,2"], r"data.csv:42`: CSV parse error: Expected 3 columns"),
-        ([*pure(), "inf,2,no"], "column `a` is infinite in 1 rows, first in row 41"),
+        ([*pure(), "inf,2,no"], "column `a` is infinite in 1 rows, first in row 41 of"),
         ([f"w{n},1,{n % 2}" for n in range(60)], "`a` has 60 different words, such as `w0`"),
         ([f"{n},1,yes" for n in range(60)], "all samples have the label `yes`"),
-        ([f"2020-01-{n % 28 + 1:02},1,{n % 2}" for n in range(60)], "`a` holds date"),
-        ([f"{n},1,{n / 7}" for n in range(1200)], "regression target"),
+        ([f"2020-01-{n % 28 + 1:02},1,{n % 2}" for n in range(60)], "`a` holds dates or times"),
+        ([f"{n % 24}:30,1,{n % 2}" for n in range(60)], "`a` holds dates or times such as `0:30`"),
+        (
+            [f"{n},1,{n / 7}" for n in range(1200)],
+            "1200 different values in 1200 rows.*`use: regression`",
+        ),
     ],
 )
 def test_unusable_content_is_told(table, rows, said):

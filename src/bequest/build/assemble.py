@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bequest.build.classification import Classification, fingerprint
-from bequest.build.splitting import content_ids, divide
+from bequest.build.splitting import divide, group_ids
+from bequest.build.unseen import refuse_unseen
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Split
 
@@ -42,9 +43,10 @@ def assemble(
     unlabelled: content ids of samples without a label; their rows come after those of the pool.
 
     Raises:
-        RequestError: a side would be empty.
+        RequestError: a side would be empty, or has labels that training lacks.
     """
     sides, found = divide(pool, settings)
+    refuse_unseen(pool, sides, labels, settings)
     more: dict[SplitName, NDArray[np.int64]] = {}
     if unlabelled is not None:
         more["unlabelled"] = _only_there(unlabelled, pool) + len(pool.ids)
@@ -101,8 +103,7 @@ def _split(pool: Pool, rows: NDArray[np.int64], inputs: Inputs) -> Split:
     if pool.group is None:
         return Split(inputs, pool.targets[rows], pool.ids[rows])
     group = pool.group[rows]
-    unit = content_ids(name.encode() for name in group.tolist())
-    return Split(inputs, pool.targets[rows], pool.ids[rows], unit, group)
+    return Split(inputs, pool.targets[rows], pool.ids[rows], group_ids(group), group)
 
 
 def _untrained(targets: NDArray[np.int64], sides: Sides, labels: tuple[str, ...]) -> list[str]:

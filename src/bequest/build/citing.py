@@ -12,7 +12,7 @@ from bequest.build.classification import answering, fingerprint
 from bequest.build.documents import records
 from bequest.build.finding import fetched
 from bequest.build.showing import passages_of
-from bequest.build.splitting import content_ids, spread
+from bequest.build.splitting import content_ids, sampled
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Split, Texts
 from bequest.core.outcomes import Outcomes
@@ -101,7 +101,7 @@ def citing(settings: Cite, name: str) -> Citing:
         RequestError: the file can't be used, or no document with a highlight has two sentences.
     """
     pages, alone = _pages(settings)
-    queries = spread(list(_queries(pages)), settings.samples)
+    queries = list(_queries(pages))
     if not queries:
         what = f"`{settings.path}` has no highlight in a document of two sentences or more"
         fix = "sentences of one document must have the same value in the column `document`"
@@ -111,9 +111,11 @@ def citing(settings: Cite, name: str) -> Citing:
         "\x1f".join((one.highlight, str(one.right), *texts[one.document])).encode()
         for one in queries
     )
+    chosen = sampled(ids, settings.samples)
+    queries, ids = [queries[row] for row in chosen.tolist()], ids[chosen]
+    owners = content_ids("\x1f".join(texts[one.document]).encode() for one in queries)
     right = tuple(texts[one.document][one.right] for one in queries)
     highlights = tuple(one.highlight for one in queries)
-    owners = np.array([one.document for one in queries], np.int64)
     splits: dict[SplitName, Split] = {
         "train": Split(Texts(()), None, ids[:0]),
         "test": Split(Texts(right, highlights), None, ids, unit=owners),

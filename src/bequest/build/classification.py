@@ -35,7 +35,11 @@ _DTYPES = {
     "confidence": np.float32,
     "predicted": np.int32,
     "label": np.int32,
+    "log_odds": np.float32,
 }
+
+
+_FALLING = str.maketrans("0123456789", "9876543210")  # -2 stands before -1
 
 
 @dataclass(eq=False)
@@ -59,7 +63,8 @@ class Classification:
         """Every answer of `model` on the test split, on the device its parameters are on.
 
         Columns: `correct` (0 or 1), `nll` (nats), `confidence` (probability of the predicted
-        label), `predicted` and `label` (indices into `labels`). A model that can adapt is given
+        label), `predicted` and `label` (indices into `labels`); of two labels also `log_odds` of
+        the second. A model that can adapt is given
         all test inputs, without labels, first. Batches of texts are cut by length instead.
 
         Raises:
@@ -79,6 +84,7 @@ class Classification:
         columns = {
             name: np.concatenate([part[name] for part in parts])[order].astype(dtype)
             for name, dtype in _DTYPES.items()
+            if name in parts[0]
         }
         refuse_nan(columns["confidence"])
         return Outcomes(test.ids, columns, test.unit, test.group, labels=self.labels)
@@ -137,7 +143,10 @@ def fingerprint(
 
 
 def natural(name: str) -> tuple[list[tuple[int, str, str]], str]:
-    """A key that sorts names as people do: "2" before "10", digits before letters."""
+    """A key that sorts names as people do: "-1" before "2" before "10", digits before letters."""
+    if re.fullmatch("-[0-9]+", name):
+        length, digits, _ = _rank(name[1:])
+        return [(-1 - length, digits.translate(_FALLING), name)], name
     return [_rank(part) for part in re.findall(r"[0-9]+|[^0-9]+", name)], name
 
 
@@ -167,7 +176,10 @@ def _scores(model: AnswersLogits, split: Split, rows: Any) -> dict[str, NDArray[
     log_probability = model.logits(inputs).float().log_softmax(dim=1).cpu()  # [batch, labels]
     target = torch.from_numpy(np.array(split.targets)[rows])
     highest, predicted = log_probability.max(dim=1)
+    of_two = log_probability.shape[1] == 2
+    odds = {"log_odds": log_probability.diff(dim=1)[:, 0].numpy()} if of_two else {}
     return {
+        **odds,
         "correct": (predicted == target).numpy(),
         "nll": -log_probability.gather(1, target[:, None])[:, 0].numpy(),
         "confidence": highest.exp().numpy(),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bequest.build.dictionary import FILES, senses
 from bequest.build.paths import located, missing
+from bequest.build.text_files import delimiter_notes, header_of, opened, plain_suffix, shown
 from bequest.core.errors import Problem, RequestError, did_you_mean
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 LARGEST = 1 << 30  # bytes of one file or folder; more is not read into memory
 LONGEST_LINE = 1 << 24
-_RECORDS = (".jsonl", ".json", ".csv")
+_TABLES = (".csv", ".tsv", ".tab")
+_RECORDS = (".jsonl", ".json", *_TABLES)
 _ANY: Mapping[str, str] = {}
 
 
@@ -44,10 +46,14 @@ class Record:
     def word(self, field: str) -> str:
         """What names something: a text without blanks around it, a whole number, or empty.
 
+        A whole number is the same as `1` and as `1.0`.
+
         Raises:
             RequestError: there is no such field, or it holds something else.
         """
         value = self.value(field)
+        if isinstance(value, float) and value.is_integer():
+            return str(int(value))
         if value is None or isinstance(value, int):
             return "" if value is None else str(value)
         return self.text(field).strip()
@@ -73,18 +79,25 @@ class Record:
 def has_records(path: str) -> bool:
     """Whether a file's name says that it holds records."""
     place = located(path)
-    return place.suffix.lower() in _RECORDS or place.name in FILES
+    return plain_suffix(place.name) in _RECORDS or place.name in FILES
 
 
-def records(path: str, where: Mapping[str, str] = _ANY) -> Iterator[Record]:
+def records(
+    path: str,
+    where: Mapping[str, str] = _ANY,
+    *,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+) -> Iterator[Record]:
     """The records of a CSV file, of one with a JSON object a line, or of WordNet, in order.
 
     where: the value that a field must have, by the field's name; other records are passed over.
+    delimiter, encoding: of the file; found when left out, as `text_files` says.
 
     Raises:
         RequestError: the file or one of its lines can't be read, or has no such field.
     """
-    for one in _all_records(path):
+    for one in _all_records(path, delimiter, encoding):
         if all(one.word(field) == value for field, value in where.items()):
             yield one
 
@@ -98,32 +111,43 @@ def filled(template: str, one: Record) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: one.text(found[1]), template)
 
 
-def _all_records(path: str) -> Iterator[Record]:
+def reading_notes(place: Path, delimiter: str | None, encoding: str | None) -> list[str]:
+    """What is to be said of how the records of a file were read."""
+    if plain_suffix(place.name) not in _TABLES:
+        return []
+    _, chosen = header_of(place, delimiter, encoding)
+    return delimiter_notes(str(place), chosen, delimiter)
+
+
+def _all_records(path: str, delimiter: str | None, encoding: str | None) -> Iterator[Record]:
     place = located(path)
     _refuse_large(path, place)
     if place.name in FILES:
         for number, sense in enumerate(senses(place), 1):
             yield Record(f"{path}:{number}", sense)
         return
-    read = _csv if place.suffix.lower() == ".csv" else _json_lines
-    try:
-        with place.open(encoding="utf-8-sig", newline="") as lines:
-            yield from read(path, lines)
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, error) from error
-    except OSError as error:
-        raise RequestError(Problem(f"`{path}` can't be read: {error.strerror}")) from error
+    with opened(place, encoding) as lines:
+        if plain_suffix(place.name) in _TABLES:
+            _, chosen = header_of(place, delimiter, encoding)
+            yield from _csv(path, lines, chosen)
+        else:
+            yield from _json_lines(path, lines)
 
 
 def column_problems(
-    path: str, columns: Mapping[str, str | None], where: Mapping[str, str] = _ANY
+    path: str,
+    columns: Mapping[str, str | None],
+    where: Mapping[str, str] = _ANY,
+    *,
+    delimiter: str | None = None,
+    encoding: str | None = None,
 ) -> list[Problem]:
     """What keeps a file from having these columns, by the setting that names each.
 
-    where: columns whose values are asked for, as for `records`.
+    where: columns whose values are asked for; delimiter, encoding: as for `records`.
     """
     try:
-        first = next(records(path), None)
+        first = next(records(path, delimiter=delimiter, encoding=encoding), None)
     except RequestError as error:
         return error.problems
     if first is None:
@@ -160,12 +184,11 @@ def _hidden(file: Path, folder: Path) -> bool:
 
 
 def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _not_utf8(str(file), error) from error
-    except OSError as error:
-        raise RequestError(Problem(f"`{file}` can't be read: {error.strerror}")) from error
+    with opened(file, newline=None) as lines:
+        text = lines.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        raise RequestError(Problem(f"`{file}` is over {LARGEST >> 30} GiB when unpacked"))
+    return text
 
 
 def _json_lines(path: str, lines: Any) -> Iterator[Record]:
@@ -219,18 +242,22 @@ def _is_halved(fields: dict[str, Any]) -> bool:
     return False
 
 
-def _csv(path: str, lines: Any) -> Iterator[Record]:
+def _csv(path: str, lines: Any, delimiter: str) -> Iterator[Record]:
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))  # else 128 KiB
-    reader = csv.DictReader(lines, strict=True)
+    reader = csv.DictReader(lines, strict=True, delimiter=delimiter)
     try:
-        names = list(reader.fieldnames or ())
-        if twice := {name for name in names if names.count(name) > 1}:
+        names = [name.strip() for name in reader.fieldnames or ()]
+        if twice := {name for name in names if name and names.count(name) > 1}:
             what = f"`{path}` has the column {', '.join(sorted(twice))} more than once"
             raise RequestError(Problem(what))
+        reader.fieldnames = names
         for fields in reader:
             place = f"{path}:{reader.line_num}"
-            if None in fields:
-                raise RequestError(Problem(f"`{place}` has more values than the header has names"))
+            if None in fields or None in fields.values():
+                how = "more" if None in fields else "fewer"
+                what = f"`{place}` has {how} values than the header has names"
+                fix = f"values are separated by {shown(delimiter)}"
+                raise RequestError(Problem(what, fix))
             yield Record(place, dict(fields))
     except csv.Error as error:
         raise RequestError(Problem(f"`{path}:{reader.line_num}`: {error}")) from error
@@ -242,8 +269,3 @@ def _refuse_large(path: str, place: Path) -> None:
     if place.stat().st_size > LARGEST:
         what = f"`{path}` is over {LARGEST >> 30} GiB"
         raise RequestError(Problem(what, "give a smaller part of it", ("path",)))
-
-
-def _not_utf8(path: str, error: UnicodeDecodeError) -> RequestError:
-    what = f"`{path}` is not UTF-8: byte {error.object[error.start]:#x} at {error.start}"
-    return RequestError(Problem(what, "convert it to UTF-8"))

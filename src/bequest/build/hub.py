@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from bequest.build.classification import label_space
+from bequest.build.column_values import column_words, holds_numbers, is_text
+from bequest.build.columns import MOST_WORDS, SideTable, column_group
+from bequest.build.labels import label_targets
 from bequest.build.paths import located
 from bequest.build.pictures import picture_task, read_pictures
+from bequest.build.row_names import ids_of_rows, stored_indexes
 from bequest.build.splitting import SIDES, TRAIN, Pool
-from bequest.build.tabular import MOST_WORDS, column_group, column_words, table_task
+from bequest.build.tabular import labelled_rows, table_task
 from bequest.build.texts import Labelled, text_task
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.lazy import datasets
@@ -38,7 +42,7 @@ def dataset_task(settings: Dataset, name: str) -> Classification:
     with _quiet():
         splits = _fetched(settings)
     sides, notes = _by_side(splits)
-    first = next(iter(sides.values()))
+    first = sides[TRAIN]
     problems = settings.column_problems(first.column_names)
     for field, column in (("image", settings.image), ("text", settings.text)):
         if column and column not in first.column_names:
@@ -46,11 +50,13 @@ def dataset_task(settings: Dataset, name: str) -> Classification:
             problems.append(Problem(f"there is no column `{column}`", "", (field,), near))
     if problems:
         raise RequestError(problems)
+    sides, withheld = _with_labels(sides, settings.label)
+    notes += withheld
     if settings.text is None and (image := settings.image or _image_column(first, settings)):
         return _picture_task(settings, name, sides, image, notes)
-    if text := settings.text or _text_column(first, settings):
-        return _text_task(settings, name, sides, text, notes)
-    tables = {side: _table(rows, settings.label) for side, rows in sides.items()}
+    tables = _tables(sides, settings.label)
+    if text := settings.text or _text_column(tables, settings):
+        return _text_task(settings, name, tables, text, notes)
     return table_task(settings, name, tables, notes)
 
 
@@ -77,22 +83,17 @@ def _picture_task(
     plain = datasets.Image(decode=False)
     parts = [rows.cast_column(image, plain) for rows in sides.values()]
     words = [column for column in (settings.label, settings.group_column) if column]
-    told = pa.concat_tables(
-        [_table(rows.select_columns(words), settings.label) for rows in sides.values()]
-    )
-    names, codes = column_words(told[settings.label])
+    told = _tables({side: rows.select_columns(words) for side, rows in sides.items()}, words[0])
+    names, codes = column_words([side.table[settings.label] for side in told], settings.label)
     known = np.flatnonzero(codes >= 0)
-    if len(known) < len(codes):
-        notes = [*notes, f"{len(codes) - len(known)} samples without a label were left out"]
-    labels = label_space(names)
-    order = np.array([labels.index(word) for word in names], np.int64)
+    with_label, left = labelled_rows(settings.label, told)
+    labels, targets = label_targets(names, codes[known], f"column `{settings.label}`")
     side = np.repeat(np.array(list(sides), np.int8), [len(rows) for rows in parts])
     places = [(part, row) for part, rows in enumerate(parts) for row in range(len(rows))]
     sources = _Encoded(parts, image, [places[row] for row in known])
     ids, pictures, read = read_pictures(sources, settings)
-    group = column_group(told, settings)
-    pool = Pool(ids, order[codes[known]], side[known], None if group is None else group[known])
-    return picture_task(settings, name, labels, pool, pictures, [*notes, *read])
+    pool = Pool(ids, targets, side[known], column_group(with_label, settings))
+    return picture_task(settings, name, labels, pool, pictures, [*notes, *left, *read])
 
 
 def _fetched(settings: Dataset) -> Any:
@@ -101,7 +102,7 @@ def _fetched(settings: Dataset) -> Any:
         if any((place / name).is_file() for name in _ON_DISK):
             return datasets.load_from_disk(str(place))
         source = str(place) if place.is_dir() else settings.path
-        return datasets.load_dataset(source, settings.name)
+        return datasets.load_dataset(source, settings.name, **_as_written(place, settings.name))
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
         raise RequestError(
@@ -111,6 +112,14 @@ def _fetched(settings: Dataset) -> Any:
                 ("path",),
             )
         ) from error
+
+
+def _as_written(place: Path, name: str | None) -> dict[str, Any]:
+    """What keeps words such as `NA` from being read as missing, for a folder of CSV files."""
+    if not place.is_dir():
+        return {}
+    config = datasets.load_dataset_builder(str(place), name).config
+    return {"keep_default_na": False, "na_values": [""]} if hasattr(config, "na_values") else {}
 
 
 def _by_side(splits: Any) -> tuple[dict[int, Any], list[str]]:
@@ -127,6 +136,34 @@ def _by_side(splits: Any) -> tuple[dict[int, Any], list[str]]:
     return sides, [f"split {', '.join(unused)} was not used"] if unused else []
 
 
+def _with_labels(sides: Mapping[int, Any], label: str) -> tuple[dict[int, Any], list[str]]:
+    """The sides without those whose labels are withheld, and notes on these.
+
+    Withheld labels are written -1, as in GLUE's tests; where training has it, -1 is a label.
+    """
+    if _withheld(sides[TRAIN], label, all_of_them=False):
+        return dict(sides), []
+    kept = {side: rows for side, rows in sides.items() if not _withheld(rows, label)}
+    notes = [
+        f"the labels of the {SIDES[side]} split are withheld (all -1, or no column `{label}`): "
+        "it was left out, and such a side is drawn from training"
+        for side in sides
+        if side not in kept
+    ]
+    return kept, notes
+
+
+def _withheld(rows: Any, label: str, all_of_them: bool = True) -> bool:
+    """Whether -1 is the label of all rows, or of any; a column that isn't there is withheld."""
+    if label not in rows.column_names:
+        return all_of_them
+    column = rows.select_columns([label]).with_format("arrow")[:][label]
+    if not pa.types.is_integer(column.type) or not len(column):
+        return False
+    hidden = pc.equal(column, -1).fill_null(False)
+    return bool((pc.all if all_of_them else pc.any)(hidden).as_py())
+
+
 def _image_column(rows: Any, settings: Dataset) -> str | None:
     if settings.features is not None:
         return None
@@ -137,15 +174,20 @@ def _image_column(rows: Any, settings: Dataset) -> str | None:
     return next(iter(columns), None)
 
 
-def _text_column(rows: Any, settings: Dataset) -> str | None:
+def _text_column(tables: list[SideTable], settings: Dataset) -> str | None:
     """The one column of strings with so many different values that they can't be words."""
     if settings.features is not None:
         return None
+    table = tables[0].table
+    aside = (*stored_indexes(tables, settings), *ids_of_rows(tables, settings))
     texts = [
         column
-        for column in settings.feature_columns(rows.column_names)
-        if getattr(rows.features[column], "dtype", "") in ("string", "large_string")
-        and len(rows.unique(column)) > MOST_WORDS
+        for column in settings.feature_columns(table.column_names)
+        if column not in aside
+        and is_text(table[column].type)
+        and len(table[column].unique()) > MOST_WORDS
+        and not holds_numbers(table[column])
+        and not _are_codes(table[column])
     ]
     if len(texts) > 1:
         what = f"there are several columns of texts: {', '.join(texts)}"
@@ -154,23 +196,30 @@ def _text_column(rows: Any, settings: Dataset) -> str | None:
     return next(iter(texts), None)
 
 
+def _are_codes(column: Any) -> bool:
+    """Whether every value is one word with a digit in it, as ids and codes are and no text is."""
+    return bool(pc.all(pc.match_substring_regex(column, r"^\S*[0-9]\S*$")).as_py())
+
+
 def _text_task(
-    settings: Dataset, name: str, sides: Mapping[int, Any], text: str, notes: list[str]
+    settings: Dataset, name: str, told: list[SideTable], text: str, notes: list[str]
 ) -> Classification:
-    columns = [column for column in (text, settings.label, settings.group_column) if column]
-    found = Labelled()
-    for side, rows in sides.items():
-        told = _table(rows.select_columns(columns), settings.label)
-        names, codes = column_words(told[settings.label])
-        labels = [names[code] if code >= 0 else "" for code in codes.tolist()]
-        group = column_group(told, settings)
-        groups = [None] * len(labels) if group is None else group.tolist()
-        for one, label, own in zip(told[text].to_pylist(), labels, groups, strict=True):
-            found.add(one or "", label, side, own)
-    first = next(iter(sides.values()))
-    if unused := [column for column in first.column_names if column not in columns]:
+    found = Labelled(f"column `{settings.label}`")
+    names, codes = column_words([side.table[settings.label] for side in told], settings.label)
+    group = column_group(told, settings)
+    groups = [None] * len(codes) if group is None else group.tolist()
+    read = [(side.side, one) for side in told for one in side.table[text].to_pylist()]
+    for (side, one), code, own in zip(read, codes.tolist(), groups, strict=True):
+        found.add(one or "", names[code] if code >= 0 else "", side, own)
+    columns = (text, settings.label, settings.group_column)
+    if unused := [name for name in told[0].table.column_names if name not in columns]:
         notes = [*notes, f"only the texts in `{text}` were used, not {', '.join(unused)}"]
     return text_task(settings, name, found, notes)
+
+
+def _tables(sides: Mapping[int, Any], label: str) -> list[SideTable]:
+    return [SideTable(side, f"split `{SIDES[side]}`", "path", _table(rows, label))
+            for side, rows in sides.items()]  # fmt: skip
 
 
 def _table(rows: Any, label: str) -> Any:

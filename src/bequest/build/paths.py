@@ -27,15 +27,14 @@ def missing(path: str, field: str = "path") -> Problem:
     """The problem of a file or folder that isn't there."""
     place = located(path)
     try:
-        beside = [str(place.parent / other.name) for other in place.parent.iterdir()]
+        beside = [other.name for other in place.parent.iterdir()]
     except OSError:
         return Problem(f"`{path}` doesn't exist, nor does its folder", field=(field,))
-    return Problem(
-        f"`{path}` doesn't exist",
-        "paths start at the recipe's folder, else at the working folder",
-        (field,),
-        did_you_mean(str(place), beside),
-    )
+    hidden = place.name.startswith(".")
+    near = did_you_mean(place.name, [name for name in beside if name.startswith(".") == hidden])
+    meant = str(Path(path).parent / near) if near else ""
+    fix = "paths start at the recipe's folder, else at the working folder"
+    return Problem(f"`{path}` doesn't exist", fix, (field,), meant)
 
 
 def not_a_file(path: str, field: str = "path") -> list[Problem]:

@@ -14,7 +14,7 @@ from bequest.build.documents import documents, has_records, records
 from bequest.build.finding import fetched
 from bequest.build.scripts import pieces
 from bequest.build.showing import passages_of
-from bequest.build.splitting import content_ids, spread
+from bequest.build.splitting import content_ids, sampled
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Split, Texts
 from bequest.core.outcomes import Outcomes
@@ -102,11 +102,12 @@ def prompts(settings: Complete, name: str) -> Prompts:
         RequestError: a file can't be used, or holds no prompt.
     """
     read = _pairs(settings)
-    distinct = list(dict.fromkeys(read))
-    found = spread(distinct, settings.samples)
-    if not found:
+    every = list(dict.fromkeys(read))
+    if not every:
         raise RequestError(Problem(f"`{settings.path}` holds no prompt", field=("path",)))
-    ids = content_ids("\x1f".join(pair).encode() for pair in found)
+    ids = content_ids("\x1f".join(pair).encode() for pair in every)
+    chosen = sampled(ids, settings.samples)
+    found, ids = [every[row] for row in chosen.tolist()], ids[chosen]
     splits: dict[SplitName, Split] = {
         "train": _split([], ids[:0]),
         "test": _split(found, ids),
@@ -121,7 +122,7 @@ def prompts(settings: Complete, name: str) -> Prompts:
         temperature=settings.temperature,
         draws=settings.draws,
         judged=settings.expected is not None,
-        notes=_notes(len(read) - len(distinct)),
+        notes=_notes(len(read) - len(every)),
     )
 
 

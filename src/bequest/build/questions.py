@@ -16,7 +16,7 @@ from bequest.build.finding import fetched
 from bequest.build.likelihood import likelihoods, remembered
 from bequest.build.memorising import spans
 from bequest.build.showing import passages_of
-from bequest.build.splitting import Pool, content_ids, divide, spread
+from bequest.build.splitting import Pool, content_ids, divide, sampled
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Split, Texts
 from bequest.core.outcomes import Outcomes
@@ -106,7 +106,8 @@ def questions(settings: Qa, name: str) -> Questions:
     """
     read, left = _read(settings)
     distinct = _first_of_each(read)
-    found = spread(distinct, settings.samples)
+    chosen = sampled(ids_of(distinct), settings.samples)
+    found = [distinct[row] for row in chosen.tolist()]
     if not found:
         raise RequestError(Problem(f"`{settings.path}` holds no questions", field=("path",)))
     if twice := len(read) - len(distinct):
@@ -236,8 +237,8 @@ def _sides(
     ids: NDArray[np.int64], settings: Qa
 ) -> tuple[dict[SplitName, NDArray[np.int64]], list[str]]:
     if not settings.held_out:
-        trained = spread(range(len(ids)), settings.train_samples)
-        return {"train": np.array(trained), "test": np.arange(len(ids))}, []
+        trained = sampled(ids, settings.train_samples)
+        return {"train": trained, "test": np.arange(len(ids))}, []
     return divide(Pool(ids, np.zeros_like(ids), np.zeros(len(ids), np.int8)), settings)
 
 

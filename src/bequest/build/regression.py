@@ -10,7 +10,7 @@ import numpy as np
 from bequest.build.answered import refuse_nan
 from bequest.build.classification import answering, as_inputs, device_of, fingerprint
 from bequest.build.showing import features
-from bequest.build.splitting import content_ids, divide
+from bequest.build.splitting import divide, group_ids
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Split, Target
 from bequest.core.outcomes import Outcomes
@@ -129,7 +129,7 @@ def _split(pool: Pool, rows: NDArray[np.int64], inputs: Any, values: Numbers) ->
     group = unit = None
     if pool.group is not None:
         group = pool.group[rows]
-        unit = content_ids(name.encode() for name in group.tolist())
+        unit = group_ids(group)
     return Split(inputs, None, pool.ids[rows], unit, group, values[rows])
 
 

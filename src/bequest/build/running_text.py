@@ -13,7 +13,7 @@ from bequest.build.finding import fetched
 from bequest.build.likelihood import likelihoods
 from bequest.build.passages import passages
 from bequest.build.showing import passages_of
-from bequest.build.splitting import Pool, content_ids, divide, spread
+from bequest.build.splitting import Pool, content_ids, divide, sampled
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Split, Texts
 from bequest.core.outcomes import Outcomes
@@ -63,20 +63,19 @@ def running_text(settings: Language, name: str) -> RunningText:
     Raises:
         RequestError: a file can't be used, or too few documents are there.
     """
-    documents = spread(_documents(settings), settings.documents)
+    documents, owners = _documents(settings)
     _refuse_few(len(documents), settings)
-    cut = [passages(text, settings.passage)[: settings.passages] for _, text in documents]
+    cut = [passages(text, settings.passage)[: settings.passages] for text in documents]
     texts = [piece for pieces in cut for piece in pieces]
     if not texts:
         raise RequestError(Problem(f"`{settings.path}` holds no text", field=("path",)))
-    owner = np.repeat(np.arange(len(documents)), [len(pieces) for pieces in cut])
-    names = np.array([f"{number}:{title}" for number, (title, _) in enumerate(documents)])
+    owner = np.repeat(owners, [len(pieces) for pieces in cut])
     nothing = np.zeros(len(texts), np.int64)
     ids = content_ids(text.encode() for text in texts)
-    pool = Pool(ids, nothing, nothing.astype(np.int8), names[owner])
+    pool = Pool(ids, nothing, nothing.astype(np.int8), owner.astype(np.str_))
     sides, notes = divide(pool, settings)
-    if settings.test_samples:
-        sides["test"] = np.array(spread(sides["test"].tolist(), settings.test_samples))
+    tested = sides["test"]
+    sides["test"] = tested[sampled(ids[tested], settings.test_samples)]
     splits = {side: _split(texts, pool, owner, rows) for side, rows in sides.items()}
     digest = fingerprint((), splits, {"kind": "text", "passage": settings.passage})
     return RunningText(name, settings.purpose, splits, digest, tuple(notes))
@@ -92,13 +91,17 @@ def _refuse_few(documents: int, settings: Language) -> None:
         raise RequestError(Problem(what, fix, ("path",)))
 
 
-def _documents(settings: Language) -> list[tuple[str, str]]:
+def _documents(settings: Language) -> tuple[list[str], NDArray[np.int64]]:
+    """The documents that are taken, and their content ids: a document is known by its text."""
     place = str(fetched(settings.path))
     if has_records(place):
         template = settings.template or f"{{{settings.column}}}"
-        found = records(place, settings.where)
-        return [(one.place, filled(template, one)) for one in found]
-    return documents(place)
+        found = [filled(template, one) for one in records(place, settings.where)]
+    else:
+        found = [text for _, text in documents(place)]
+    ids = content_ids(text.encode() for text in found)
+    rows = sampled(ids, settings.documents)
+    return [found[row] for row in rows.tolist()], ids[rows]
 
 
 def _split(

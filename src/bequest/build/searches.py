@@ -10,13 +10,15 @@ import numpy as np
 from bequest.build.classification import fingerprint
 from bequest.build.indexed import lined_up
 from bequest.build.retrieval import Retrieval
-from bequest.build.splitting import content_ids, spread
+from bequest.build.splitting import content_ids, places, sampled
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Split, Texts
 from bequest.ops.retrieval import relevance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from bequest.build.searching import SearchSettings
 
@@ -52,11 +54,12 @@ def searches(settings: SearchSettings, name: str, found: Collected) -> Retrieval
             the index doesn't fit the items.
     """
     _refuse_unknown(found)
-    sides, places = _sides(settings, found), {item: row for row, item in enumerate(found.items)}
-    test = _split(sides.test, [places[found.queries[query][0]] for query in sides.test])
+    sides, at = _sides(settings, found), {item: row for row, item in enumerate(found.items)}
+    owners = content_ids(found.queries[query][0].encode() for query in sides.test)
+    test = _split(sides.test, owners)
     gallery = _split(tuple(found.items.values()), None, tuple(found.items))
-    splits = {"train": _lesson(settings, found, sides, places), "test": test}
-    belongs = relevance([[places[item] for item in found.queries[query]] for query in sides.test])
+    splits = {"train": _lesson(settings, found, sides), "test": test}
+    belongs = relevance([[at[item] for item in found.queries[query]] for query in sides.test])
     told = {"kind": "search", "matches": belongs.items.tolist(), "ends": belongs.ends.tolist()}
     digest = fingerprint((), {**splits, "gallery": gallery}, told)  # type: ignore[dict-item]
     index = settings.stored_in()
@@ -84,27 +87,28 @@ def _refuse_unknown(found: Collected) -> None:
 
 def _sides(settings: SearchSettings, found: Collected) -> _Sides:
     searched = sorted({item for items in found.queries.values() for item in items})
-    keys = content_ids(f"{settings.split_seed}{_SEPARATOR}{item}".encode() for item in searched)
-    count = max(1, round(settings.test * len(searched)))
-    tested = frozenset(searched[row] for row in np.argsort(keys)[:count])
+    ids = content_ids(item.encode() for item in searched)
+    mine = places(ids, settings.split_seed) < settings.test
+    tested = frozenset(searched[row] for row in np.flatnonzero(mine))
     where = {query: {item in tested for item in items} for query, items in found.queries.items()}
     test = tuple(query for query, there in where.items() if there == {True})
     train = tuple(query for query, there in where.items() if there == {False})
     if not test:
-        raise RequestError(Problem("no query is left to test", "give more queries", ("test",)))
+        fix = "give more queries, another share, or another `split_seed`"
+        raise RequestError(Problem("no query is left to test", fix, ("test",)))
     return _Sides(tested, test, train, sum(len(there) == 2 for there in where.values()))
 
 
-def _lesson(
-    settings: SearchSettings, found: Collected, sides: _Sides, places: Mapping[str, int]
-) -> Split:
+def _lesson(settings: SearchSettings, found: Collected, sides: _Sides) -> Split:
     """What is learnt from: texts with the item they belong to, or texts of items alone."""
     hidden = {*sides.test, *(found.items[item] for item in sides.tested)}
     if settings.labelled:
-        owners: dict[str, None] = dict.fromkeys(found.queries[query][0] for query in sides.train)
+        owners = list(dict.fromkeys(found.queries[query][0] for query in sides.train))
     else:
-        owners = dict.fromkeys(item for item in found.items if item not in sides.tested)
-    chosen = dict.fromkeys(spread(list(owners), settings.train_items))
+        owners = [item for item in found.items if item not in sides.tested]
+    ids = content_ids(item.encode() for item in owners)
+    rows = sampled(ids, settings.train_items)
+    chosen = dict.fromkeys(owners[row] for row in rows.tolist())
     texts = {found.items[item]: item for item in chosen}
     if settings.labelled:
         texts |= {
@@ -120,7 +124,7 @@ def _lesson(
 
 def _split(
     texts: Sequence[str],
-    unit: Sequence[int] | None,
+    unit: NDArray[np.int64] | None,
     names: Sequence[str] = (),
     targets: Sequence[int] | None = None,
 ) -> Split:
@@ -130,7 +134,7 @@ def _split(
         Texts(tuple(texts)),
         None if targets is None else np.array(targets, np.int64),
         ids,
-        None if unit is None else np.array(unit, np.int64),
+        unit,
     )
 
 

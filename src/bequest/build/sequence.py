@@ -33,8 +33,9 @@ class Derived(OfAnother):
             fix = "write it beside `of:`, not inside"
             return [Problem("the purpose is that of the whole", fix, ("of", "purpose"))]
         problems, spec = super().check(), self.base()
-        if spec.asks != "logits" or (spec.kind and spec.kind not in KINDS):
-            what = f"`{self.of['use']}` asks `{spec.asks}` of {spec.kind or 'anything'}"
+        given = spec.gives()
+        if spec.asks != "logits" or (given and given not in KINDS):
+            what = f"`{self.of['use']}` asks `{spec.asks}` of {given or 'anything'}"
             fix = "only tasks that ask `logits` of images or features can be varied"
             problems.append(Problem(what, fix, ("of", "use")))
         return problems

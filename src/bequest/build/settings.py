@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from bequest.build.paths import not_a_file
+from bequest.build.paths import located, not_a_file
+from bequest.build.text_files import known_encoding
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.core.parts import TaskSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
 
-OF_LABELS = frozenset({"correct", "nll", "confidence", "predicted", "label", "group"})
+Encoding = Annotated[
+    str | None,
+    AfterValidator(known_encoding),
+    Field(
+        description="Encoding of the files, such as `cp1252`; when left out, UTF-8, or UTF-16 "
+        "where their mark says so."
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        max_length=1,
+        description="What separates values; when left out, tabs in `.tsv` files, else a comma, or "
+        "`;`, a tab or `|` where the header has these and no comma.",
+    ),
+]
+Side = Annotated[int, Field(ge=1, le=4096)]
+OF_LABELS = frozenset({"correct", "nll", "confidence", "predicted", "label", "log_odds", "group"})
 OF_NUMBERS = frozenset({"prediction", "target", "error", "centred", "group"})
 
 
@@ -25,12 +45,19 @@ class SplitSettings(TaskSpec):
     records: ClassVar[Collection[str]] = OF_LABELS
 
     validation: float = Field(
-        0.1, ge=0, lt=1, description="Share of the samples for validation; 0 for no such split."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of the samples for validation, met on average; 0 for no such split.",
     )
-    test: float = Field(0.2, gt=0, lt=1, description="Share of the samples for the test.")
+    test: float = Field(
+        0.2, gt=0, lt=1, description="Share of the samples for the test, met on average."
+    )
     split_seed: int = Field(0, ge=0, lt=2**31, description="Another seed gives other sides.")
     train_samples: int | None = Field(
-        None, ge=1, description="Train on so many samples at most, of all labels alike."
+        None,
+        ge=1,
+        description="Train on so many samples at most, about the same share of every label.",
     )
 
     def check(self) -> list[Problem]:
@@ -101,6 +128,21 @@ class SideFiles(SplitSettings):
     validation_path: str | None = Field(None, description="File of the validation side.")
     test_path: str | None = Field(None, description="File of the test side.")
 
+    def check(self) -> list[Problem]:
+        """Shares, and files that stand for two sides."""
+        return [*super().check(), *self._repeated_files()]
+
+    def _repeated_files(self) -> list[Problem]:
+        seen: dict[Path, str] = {}
+        problems = []
+        for field, path in self.files().items():
+            other = seen.setdefault(located(path).resolve(), field)
+            if other != field:
+                what = f"`{path}` is the file of `{other}`, too"
+                fix = f"leave `{field}` out: that side is then drawn from the training file"
+                problems.append(Problem(what, fix, (field,)))
+        return problems
+
     def files(self) -> dict[str, str]:
         """The files by the setting that names them, training first."""
         named = {
@@ -118,20 +160,21 @@ class TableFiles(ColumnSettings, SideFiles):
         False,
         description="Whether rows without a label are kept, for methods that learn from them too.",
     )
+    shape: tuple[Side, Side, Side] | None = Field(
+        None,
+        description="Channels, height and width, if each row is a picture, such as `[1, 28, 28]`; "
+        "its pixels are the columns in the natural order of their names, or of `features`.",
+    )
+
+    def gives(self) -> str:
+        """Pictures or features."""
+        return "image" if self.shape else "features"
 
     def header(self, path: str) -> list[str]:
         """Names of the columns of a file, without reading it whole.
 
         Raises:
             RequestError: the file has none.
-        """
-        raise NotImplementedError
-
-    def read(self, path: str) -> Any:
-        """A file as a pyarrow table.
-
-        Raises:
-            RequestError: the file can't be read; says at which line, where that is known.
         """
         raise NotImplementedError
 

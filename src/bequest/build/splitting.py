@@ -1,8 +1,9 @@
 """Three sides of a data set: the same sample is never on two, nor is a group.
 
-Where samples go depends on their content and the seed, not on the order of rows: every sample has
-a pseudo-random key of its content id, and shares are taken evenly along the samples sorted by
-label and key.
+Where a sample goes is decided by its content id (or that of its group's name) and the seed alone:
+they give a pseudo-random place from 0 to 1, of which the test takes the low end and validation the
+high one. So no other row matters: samples that are added or removed move none of the others, and
+shares are met on average.
 """
 
 from __future__ import annotations
@@ -17,17 +18,22 @@ import numpy as np
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from bequest.build.settings import SplitSettings
     from bequest.core.live import SplitName
 
+    Sides = dict[SplitName, NDArray[np.int64]]
+
 T = TypeVar("T")
 SIDES: tuple[SplitName, ...] = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
 FIELD_SIDES = {"path": TRAIN, "validation_path": VALIDATION, "test_path": TEST}
+# Added to the seed, so that samples chosen for another purpose are not those of one side.
+CHOSEN, SHARED = 2**31, 2**32
+_TRIED = 100  # seeds that are looked through for one that gives every side its samples
 
 
 @dataclass(frozen=True)
@@ -68,18 +74,58 @@ def spread(of: Sequence[T], most: int | None) -> list[T]:
     return [of[number * len(of) // most] for number in range(most)]
 
 
-def divide(
-    pool: Pool, settings: SplitSettings
-) -> tuple[dict[SplitName, NDArray[np.int64]], list[str]]:
+def sampled(ids: NDArray[np.int64], most: int | None) -> NDArray[np.int64]:
+    """Rows of `most` of the samples at most, in their order: a random choice by content.
+
+    A sample more or less changes one of those chosen, if any.
+    """
+    if most is None or most >= len(ids):
+        return np.arange(len(ids))
+    return np.sort(np.argsort(draw_keys(ids, CHOSEN), kind="stable")[:most])
+
+
+def share_of(ids: NDArray[np.int64], shares: int) -> NDArray[np.int64]:
+    """Which of so many shares of equal size each sample is in, from 0, by content."""
+    return (places(ids, SHARED) * shares).astype(np.int64)
+
+
+def divide(pool: Pool, settings: SplitSettings) -> tuple[Sides, list[str]]:
     """Rows of `pool` for each side, in their order, and notes on what was left out.
 
     Repeated samples stay once, at the latest side of train, validation, test: so a test set
-    stays whole and training loses what it shares with it. A side that the data doesn't bring is
-    drawn from the training samples.
+    stays whole and training loses what it shares with it. A side that the data don't bring is
+    drawn from the training samples; a drawn validation side that no sample falls on is left out.
 
     Raises:
         RequestError: a side would be empty.
     """
+    sides, notes = _divided(pool, settings)
+    if empty := [name for name, rows in sides.items() if not len(rows)]:
+        groups = "" if pool.group is None else f" in {len(np.unique(pool.group))} groups"
+        count = len(np.unique(pool.ids))
+        what = f"no sample is left for {' and '.join(empty)}"
+        fix = other_seed(pool, settings, lambda found: all(map(len, found.values())))
+        raise RequestError(
+            Problem(
+                f"{what}; there are {count} different samples{groups}",
+                fix or "give more data, or other shares",
+                (empty[0],) if empty[0] != "train" else (),
+            )
+        )
+    return sides, notes
+
+
+def other_seed(pool: Pool, settings: SplitSettings, fits: Callable[[Sides], bool]) -> str:
+    """The advice to take the first other seed whose sides fit; empty where none is found."""
+    if not _wanted(pool, settings):
+        return ""
+    for seed in range(_TRIED):
+        if fits(_divided(pool, settings.model_copy(update={"split_seed": seed}))[0]):
+            return f"draw other sides with `split_seed: {seed}`, or with other shares"
+    return ""
+
+
+def _divided(pool: Pool, settings: SplitSettings) -> tuple[Sides, list[str]]:
     rows, notes = _distinct(pool)
     kept = pool.take(rows)
     if kept.group is not None:
@@ -90,24 +136,27 @@ def divide(
                 "their groups also stand in a later split"
             )
         rows, kept = rows[apart], kept.take(apart)
-    side = _drawn(kept, settings)
+    wanted = _wanted(pool, settings)
+    side = _drawn(kept, wanted, settings.split_seed)
     sides = {name: rows[side == index] for index, name in enumerate(SIDES)}
-    if not settings.validation and not len(sides["validation"]):
+    if not len(sides["validation"]) and VALIDATION not in pool.side:
         del sides["validation"]
-    _refuse_empty(sides, kept)
-    if settings.train_samples and settings.train_samples < len(sides["train"]):
-        left = np.flatnonzero(side == TRAIN)
-        share = settings.train_samples / len(left)
-        order = left[
-            np.lexsort((draw_keys(kept.ids[left], settings.split_seed), kept.targets[left]))
-        ]
-        sides["train"] = rows[np.sort(order[_evenly(len(order), share)])]
+        if VALIDATION in wanted:
+            notes.append(f"no sample fell on validation, a share of {settings.validation:g}")
+    if settings.train_samples:
+        own = np.flatnonzero(side == TRAIN)
+        chosen = _of_all_labels(kept.take(own), settings.train_samples, settings.split_seed)
+        sides["train"] = rows[own[chosen]]
     return sides, notes
 
 
 def _distinct(pool: Pool) -> tuple[NDArray[np.int64], list[str]]:
-    """Rows of the first of each id on its latest side, and notes on the others."""
-    order = np.lexsort((np.arange(len(pool.ids)), -pool.side))
+    """Rows of the first of each id on its latest side, and notes on the others.
+
+    Of those in several groups the one of the first group, by name, so that order doesn't matter.
+    """
+    group = 0 * pool.ids if pool.group is None else pool.group
+    order = np.lexsort((np.arange(len(pool.ids)), group, -pool.side))
     _, first, inverse = np.unique(pool.ids[order], return_index=True, return_inverse=True)
     keeper = np.empty(len(order), np.int64)
     keeper[order] = order[first][inverse]
@@ -142,47 +191,40 @@ def _groups_apart(pool: Pool, group: NDArray[np.str_]) -> NDArray[np.int64]:
     return np.flatnonzero(latest[codes] == pool.side)
 
 
-def _drawn(pool: Pool, settings: SplitSettings) -> NDArray[np.int8]:
+def _wanted(pool: Pool, settings: SplitSettings) -> dict[int, float]:
+    """The shares of the sides that the data don't bring."""
     shares = {TEST: settings.test, VALIDATION: settings.validation}
-    wanted = {side: share for side, share in shares.items() if share and side not in pool.side}
-    side = pool.side.copy()
-    rows = np.flatnonzero(side == TRAIN)
-    draw = _by_sample if pool.group is None else _by_group
-    side[rows] = draw(pool.take(rows), wanted, settings.split_seed)
+    return {side: share for side, share in shares.items() if share and side not in pool.side}
+
+
+def _drawn(pool: Pool, wanted: dict[int, float], seed: int) -> NDArray[np.int8]:
+    """The side of each sample: what is drawn comes from the training samples."""
+    at = places(pool.ids if pool.group is None else group_ids(pool.group), seed)
+    mine, side = pool.side == TRAIN, pool.side.copy()
+    side[mine & (at < wanted.get(TEST, 0))] = TEST
+    side[mine & (at >= 1 - wanted.get(VALIDATION, 0))] = VALIDATION
     return side
 
 
-def _by_sample(pool: Pool, wanted: dict[int, float], seed: int) -> NDArray[np.int8]:
-    side = np.zeros(len(pool.ids), np.int8)
-    rows, left = np.lexsort((draw_keys(pool.ids, seed), pool.targets)), 1.0
-    for index, share in wanted.items():
-        taken = _evenly(len(rows), share / left)
-        side[rows[taken]] = index
-        rows, left = rows[~taken], left - share
-    return side
+def _of_all_labels(pool: Pool, most: int, seed: int) -> NDArray[np.int64]:
+    """Rows of `most` samples at most, about the same share of every label and one at least."""
+    keys, targets = draw_keys(pool.ids, CHOSEN + seed), pool.targets
+    order = np.lexsort((keys, targets))
+    counts = np.bincount(targets)
+    first = np.cumsum(counts) - counts
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - first[targets[order]]
+    return np.sort(np.lexsort((keys, rank / counts[targets]))[:most])
 
 
-def _evenly(count: int, share: float) -> NDArray[np.bool_]:
-    """A mask over `count` places with `share` of them taken at even distances."""
-    steps = np.floor(np.arange(count + 1) * share + 1e-9)
-    return cast("NDArray[np.bool_]", np.diff(steps) > 0)
+def group_ids(group: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Content ids of the names of groups."""
+    return content_ids(name.encode() for name in group.tolist())
 
 
-def _by_group(pool: Pool, wanted: dict[int, float], seed: int) -> NDArray[np.int8]:
-    """Whole groups, large ones first, each to the side that lacks most of the group's labels."""
-    names, codes = np.unique(cast("NDArray[np.str_]", pool.group), return_inverse=True)
-    counts = np.zeros((len(names), pool.targets.max(initial=0) + 1))
-    np.add.at(counts, (codes, pool.targets), 1)
-    indices = [TRAIN, *wanted]
-    shares = np.array([1 - sum(wanted.values()), *wanted.values()])
-    quota = shares[:, None] * np.maximum(counts.sum(axis=0), 1)  # [sides, labels]
-    lacking, side_of = quota.copy(), np.zeros(len(names), np.int8)
-    keys = draw_keys(content_ids(name.encode() for name in names.tolist()), seed)
-    for group in np.lexsort((keys, -counts.sum(axis=1))):
-        best = int(np.argmax((lacking / quota) @ counts[group]))
-        lacking[best] -= counts[group]
-        side_of[group] = indices[best]
-    return side_of[codes]
+def places(ids: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+    """A pseudo-random number per id and seed, from 0 to below 1, evenly spread."""
+    return np.asarray((draw_keys(ids, seed) >> np.uint64(11)) * 2.0**-53, np.float64)
 
 
 def draw_keys(ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
@@ -192,17 +234,3 @@ def draw_keys(ids: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return cast("NDArray[np.uint64]", state ^ (state >> np.uint64(31)))
-
-
-def _refuse_empty(sides: dict[SplitName, NDArray[np.int64]], pool: Pool) -> None:
-    empty = [name for name, rows in sides.items() if not len(rows)]
-    if empty:
-        groups = "" if pool.group is None else f" in {len(np.unique(pool.group))} groups"
-        raise RequestError(
-            Problem(
-                f"no sample is left for {' and '.join(empty)}; "
-                f"there are {len(pool.ids)} different samples{groups}",
-                "give more data, or other shares",
-                (empty[0],) if empty[0] != "train" else (),
-            )
-        )

@@ -5,100 +5,131 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow.csv import ConvertOptions
 
+from bequest.build.column_values import (
+    floats,
+    is_number,
+    parsed,
+    plain,
+    texts_in,
+    trimmed,
+    written_in,
+)
+from bequest.build.columns import column_group, read_columns
 from bequest.build.regression import regression
-from bequest.build.splitting import FIELD_SIDES, Pool
-from bequest.build.tabular import features_of
+from bequest.build.splitting import Pool, content_ids
+from bequest.build.tabular import feature_names, prepared
+from bequest.build.written import decimal_mark, joined
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from bequest.build.columns import SideTable
     from bequest.build.regression import Regression
-    from bequest.build.settings import TableFiles
+    from bequest.build.settings import ColumnSettings
 
-MISSING = frozenset({*ConvertOptions().null_values, "?", "None", "<NA>"})
 _LARGEST = 1e30  # squares and their sums stay numbers
 _FIX = "every row needs a number such as `1234.5`, or nothing"
 
 
-def target_task(settings: TableFiles, name: str, target: str) -> Regression:
-    """The task of a table in one file, or in one file per side.
+def target_task(
+    settings: ColumnSettings,
+    name: str,
+    tables: Sequence[SideTable],
+    notes: Sequence[str] = (),
+    decimal: str | None = None,
+) -> Regression:
+    """The task of one table per side.
 
-    settings: its label is the column `target`. Rows without a target are left out, and counted in a
-    note.
+    settings: its label is the column to be predicted. decimal: the decimal mark of numbers that are
+    texts. Rows without a target are left out, and counted in a note.
 
     Raises:
-        RequestError: a file or column can't be used, or a side would be empty.
+        RequestError: a column can't be used, or a side would be empty.
     """
-    paths = {FIELD_SIDES[field]: path for field, path in settings.files().items()}
-    tables = {side: settings.read(path) for side, path in paths.items()}
-    found = {side: numbers(table[target], target, paths[side]) for side, table in tables.items()}
-    known = {side: ~np.isnan(values) for side, values in found.items()}
-    kept = {side: table.filter(pa.array(known[side])) for side, table in tables.items()}
-    values = np.concatenate([values[known[side]] for side, values in found.items()])
+    target = settings.label
+    names, said = feature_names(settings, tables)
+    found, commas = numbers(tables, target, decimal)
+    known = [~np.isnan(values) for values in found]
+    values = np.concatenate([part[rows] for part, rows in zip(found, known, strict=True)])
     if not len(values):
         what = f"no row has a number in column `{target}`"
         raise RequestError(Problem(what, "name a column of numbers", ("target",)))
-    left = sum(int(np.sum(~rows)) for rows in known.values())
-    notes = [f"{left} samples without a number in `{target}` were left out"] if left else []
-    features = features_of(settings, kept)
-    pool = Pool(features.ids, np.zeros(len(values), np.int64), features.side, features.group)
-    notes += features.notes
-    return regression(settings, name, target, pool, values, features.prepare, notes)
+    left = sum(int((~rows).sum()) for rows in known)
+    gaps = [f"{left} samples without a number in `{target}` were left out"] if left else []
+    kept = [side.take(rows) for side, rows in zip(tables, known, strict=True)]
+    columns, told = read_columns(kept, names, decimal)
+    sides = np.array([side.side for side in kept], np.int8)
+    pool = Pool(
+        content_ids(columns.contents()),
+        np.zeros(len(values), np.int64),
+        np.repeat(sides, [side.table.num_rows for side in kept]),
+        column_group(kept, settings),
+    )
+    return regression(
+        settings,
+        name,
+        target,
+        pool,
+        values,
+        lambda sides: prepared(columns, sides, settings.standardize),
+        (*notes, *said, *commas, *gaps, *told),
+    )
 
 
-def numbers(column: Any, name: str, path: str) -> NDArray[np.float64]:
-    """The numbers in a column, float64 [n], NaN where missing.
-
-    name, path: of the column and its file, for messages.
+def numbers(
+    tables: Sequence[SideTable], target: str, decimal: str | None
+) -> tuple[list[NDArray[np.float64]], list[str]]:
+    """The column `target` of each table, float64 [n], NaN where missing; and a note on its commas.
 
     Raises:
         RequestError: a value is no number, or is too large to be squared.
     """
-    plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-    values = _parsed(plain, name, path) if _is_text(plain.type) else _cast(plain, name)
-    huge = np.flatnonzero(np.abs(values) > _LARGEST)  # infinite ones too
-    if len(huge):
-        raise _refused(
-            name, path, plain, huge, f"is beyond {_LARGEST:g}, the largest that is taken"
-        )
-    return values
+    parts = [trimmed(side.table[target]) for side in tables]
+    mark = _mark(tables, parts, target, decimal)
+    values = [parsed(part, mark) if mark else floats(part) for part in parts]
+    for side, part, found in zip(tables, parts, values, strict=True):
+        huge = np.flatnonzero(np.abs(found) > _LARGEST)  # infinite ones too
+        if len(huge):
+            row = int(huge[0])
+            why = f"is beyond {_LARGEST:g}, the largest that is taken"
+            raise _refused(target, part[row].as_py(), side.where(row), why)
+    commas = f"`{target}` has numbers with a decimal comma: `1,4` is read as 1.4"
+    return values, [commas] if mark == "," else []
 
 
-def _is_text(kind: Any) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+def _mark(
+    tables: Sequence[SideTable], parts: list[Any], target: str, decimal: str | None
+) -> str | None:
+    """The decimal mark of numbers that are written as texts; None where they are stored as such."""
+    written = written_in(parts)
+    if written is None:
+        if kinds := [kind for part in parts if not is_number(kind := plain(part).type)]:
+            what = f"column `{target}` holds {kinds[0]}, not numbers"
+            raise RequestError(Problem(what, "name a column of numbers", ("target",)))
+        return None
+    whole = joined(written)
+    if odd := next(iter([*whole.words, *whole.nearly]), None):
+        count = whole.words.total() + whole.nearly.total()
+        more = f"; so are {count - 1} more" if count > 1 else ""
+        raise _refused(target, odd, _where(tables, target, odd), f"is not a number{more}")
+    doubtful = bool(whole.commas) or any(side.doubtful for side in tables)
+    return decimal_mark(whole, target, decimal, doubtful=doubtful)
 
 
-def _cast(column: Any, name: str) -> NDArray[np.float64]:
-    kind = column.type
-    if not any(
-        test(kind) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-    ):
-        what = f"column `{name}` holds {kind}, not numbers"
-        raise RequestError(Problem(what, "name a column of numbers", ("target",)))
-    filled = column.cast(pa.float64(), safe=False).fill_null(float("nan"))
-    values: NDArray[np.float64] = filled.to_numpy() + 0.0
-    return values
+def _where(tables: Sequence[SideTable], target: str, value: str) -> str:
+    """The first row with that text, for people."""
+    for side in tables:
+        row = pc.index(texts_in(side.table[target]), value).as_py()
+        if row >= 0:
+            return side.where(row)
+    return "the table"
 
 
-def _parsed(column: Any, name: str, path: str) -> NDArray[np.float64]:
-    """Numbers that are written as text."""
-    said = pd.Series(pc.utf8_trim_whitespace(column.fill_null("")).to_pylist(), dtype=object)
-    missing = said.isin(MISSING).to_numpy()
-    parsed = pd.to_numeric(said.where(~missing, None), errors="coerce").to_numpy(np.float64)
-    words = np.flatnonzero(np.isnan(parsed) & ~missing)
-    if len(words):
-        raise _refused(name, path, column, words, "is not a number")
-    return np.where(missing, np.nan, parsed)
-
-
-def _refused(name: str, path: str, column: Any, rows: NDArray[np.intp], why: str) -> RequestError:
-    said = str(column[int(rows[0])].as_py())[:40]
-    more = f"; so are {len(rows) - 1} more" if len(rows) > 1 else ""
-    what = f"column `{name}`: `{said}` in row {rows[0] + 1} of `{path}` {why}{more}"
+def _refused(target: str, value: Any, where: str, why: str) -> RequestError:
+    what = f"column `{target}`: `{str(value)[:40]}` in {where} {why}"
     return RequestError(Problem(what, _FIX, ("target",)))

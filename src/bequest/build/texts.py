@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bequest.build.assemble import assemble
-from bequest.build.classification import label_space
-from bequest.build.documents import documents, records
+from bequest.build.documents import documents, reading_notes, records
 from bequest.build.finding import fetched
+from bequest.build.labels import label_targets, one_spelling
 from bequest.build.paths import FOLDER_SIDES, class_folders
 from bequest.build.splitting import FIELD_SIDES, TRAIN, Pool, content_ids
 from bequest.core.errors import Problem, RequestError
@@ -30,14 +30,17 @@ if TYPE_CHECKING:
 class Labelled:
     """Texts as they were read; the lists have one entry per sample, `groups` one or none.
 
-    sides: positions in `splitting.SIDES`; lacking: samples left out, without a text or a label.
+    where: what holds the labels, for people; sides: positions in `splitting.SIDES`;
+    lacking: samples left out, without a text or a label; notes: how files were read.
     """
 
+    where: str
     texts: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     sides: list[int] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     lacking: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def add(self, text: str, label: str, side: int = TRAIN, group: str | None = None) -> None:
         """Take a sample in, or count it where it lacks its text or label."""
@@ -57,13 +60,14 @@ def labelled(settings: Text) -> Labelled:
     Raises:
         RequestError: a file, line or column can't be used.
     """
-    found = Labelled()
+    found = Labelled(f"column `{settings.label}`")
     for name, path in settings.files().items():
         place = fetched(path)
         if place.is_dir():
             _add_folders(found, place, FIELD_SIDES[name])
         else:
             _add_records(found, str(place), FIELD_SIDES[name], settings)
+            found.notes += reading_notes(place, settings.delimiter, settings.encoding)
     return found
 
 
@@ -75,17 +79,20 @@ def text_task(
     Raises:
         RequestError: there are fewer than two labels, or a side would be empty.
     """
-    labels = label_space(found.labels)
-    position = {label: index for index, label in enumerate(labels)}
-    targets = np.array([position[label] for label in found.labels], np.int64)
+    words = list(dict.fromkeys(found.labels))
+    position = {word: index for index, word in enumerate(words)}
+    codes = np.array([position[word] for word in found.labels], np.int64)
+    labels, targets = label_targets(words, codes, found.where)
     ids = content_ids(text.encode() for text in found.texts)
-    group = np.array(found.groups) if found.groups else None
+    names = one_spelling(set(found.groups), "the column of groups")
+    group = np.array([names[one] for one in found.groups]) if found.groups else None
     pool = Pool(ids, targets, np.array(found.sides, np.int8), group)
 
     def prepare(sides: Sides) -> Prepared:
         texts = {side: tuple(found.texts[row] for row in rows) for side, rows in sides.items()}
         return {side: Texts(own) for side, own in texts.items()}, {}
 
+    notes = [*notes, *found.notes]
     if found.lacking:
         notes = [*notes, f"{found.lacking} samples without a text or a label were left out"]
     return assemble(settings, name, "text", labels, pool, prepare, notes)
@@ -98,7 +105,7 @@ def _add_folders(found: Labelled, place: Path, side: int) -> None:
 
 
 def _add_records(found: Labelled, path: str, side: int, settings: Text) -> None:
-    for one in records(path):
+    for one in records(path, delimiter=settings.delimiter, encoding=settings.encoding):
         text = "" if one.value(settings.text) is None else one.text(settings.text)
         group = one.word(settings.group_column) if settings.group_column else None
         if group == "":

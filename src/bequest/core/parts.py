@@ -111,6 +111,10 @@ class TaskSpec(Part):
 
     purpose: Purpose = Field("learn", description="What the transfer is to do with this task.")
 
+    def gives(self) -> str:
+        """What the inputs of a task of these settings are; empty while that is not known."""
+        return self.kind
+
     def load(self, name: str) -> Task:
         """Read the data and split it; `name` is the task's name in the recipe.
 

@@ -149,8 +149,7 @@ def scatter(
     draws: NDArray[Any],
     units: int,
     resampler: Resampler,
-    *,
-    guarded: bool = False,
+    guard: NDArray[np.float64] | None = None,
 ) -> Scatter:
     """The scatter of the mean of per-seed values `points` [S], resampled over units `draws` [S, R].
 
@@ -162,16 +161,16 @@ def scatter(
     value, count = points.mean(), len(points)
     with np.errstate(invalid="ignore"):  # a value that is not finite has no interval
         of_units = draws.mean(axis=0, dtype=np.float64) - value
-        if not guarded and units > 1:
+        if guard is None and units > 1:
             # A mean's posterior variance is s² (n - 1) / (n (n + 1)), where s² / n is unbiased.
             of_units = of_units * sqrt((units + 1) / (units - 1))
         unit_error = float(of_units.std())
         seed_error = float(points.std(ddof=1)) / sqrt(count) if count > 1 else 0.0
-        wider = 1.0 if guarded else _t_quantile(units - 1) / _t_quantile(inf)
+        wider = 1.0 if guard is not None else _t_quantile(units - 1) / _t_quantile(inf)
         resampled = value + wider * of_units + seed_error * resampler.of_seeds(count)
         degrees = _degrees((unit_error, units - 1), (seed_error, count - 1))
         error = sqrt(unit_error**2 + seed_error**2)
-    return Scatter(resampled, error, degrees, units, resampler.guard(units) if guarded else None)
+    return Scatter(resampled, error, degrees, units, guard)
 
 
 def _degrees(*parts: tuple[float, int]) -> float:

@@ -39,6 +39,10 @@ class Metric:
     of_units: whether it is a share of units though not a mean over samples, so that its interval
         is that of a mean.
     formula: the definition as mathematics, in plain characters, for samples of equal weight.
+    rarest: where it is no mean over samples but over the values of a column, or compares them:
+        that column. How little is known of its rarest value widens the interval.
+    alike: whether each of these values has the same part in the metric, as in a mean over labels.
+    recorded: which tasks record what it needs, where not all of a kind do.
     """
 
     name: str
@@ -53,6 +57,9 @@ class Metric:
     per_sample: Callable[..., NDArray[Any]] | None = None
     formula: str = ""
     of_units: bool = False
+    rarest: str = ""
+    alike: bool = False
+    recorded: str = ""
 
     @property
     def difference_bounds(self) -> tuple[float, float]:
@@ -96,6 +103,9 @@ def metric(
     needs: tuple[str, ...],
     bounds: tuple[float, float],
     of_units: bool = False,
+    rarest: str = "",
+    alike: bool = False,
+    recorded: str = "",
 ) -> Callable[[Callable[[Columns, NDArray[Any]], NDArray[Any]]], Metric]:
     """Make a metric of any function of the columns of one model and the weights of its samples.
 
@@ -112,7 +122,7 @@ def metric(
         name, (about, formula) = function.__name__, defined(function)
         return Metric(
             name, unit, better, about, source, "score", needs, bounds, compute,
-            formula=formula, of_units=of_units,
+            formula=formula, of_units=of_units, rarest=rarest, alike=alike, recorded=recorded,
         )  # fmt: skip
 
     return make

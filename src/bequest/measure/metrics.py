@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bequest.lazy import numpy as np
 from bequest.measure.audit_metrics import AUDIT_SCORES
+from bequest.measure.label_metrics import LABEL_SCORES
 from bequest.measure.memory_metrics import MEMORY_SCORES
 from bequest.measure.metric import Columns, Metric, mean_metric, metric
 from bequest.measure.regression_metrics import REGRESSION_SCORES
@@ -94,6 +95,7 @@ SCORES = (
     cross_entropy,
     calibration_error,
     worst_group_accuracy,
+    *LABEL_SCORES,
     *REGRESSION_SCORES,
     *TEXT_SCORES,
     *MEMORY_SCORES,

@@ -116,6 +116,16 @@ class Panel:
         old, new = (self._drawn[metric.name, (cell,)] for cell in (before, after))
         return Drawn(new.point - old.point, new.resampled - old.resampled)
 
+    def rarest(self, name: str, cells: Sequence[Cell]) -> tuple[int, int]:
+        """Units that have the rarest value of a column in any of the cells, and how many values."""
+        unit = np.repeat(np.arange(self.units), self.counts)
+        fewest, most = self.units, 1
+        for values in self._column(name, cells).T:
+            of_units = np.unique(np.stack([values, unit]), axis=1)[0]
+            _, counts = np.unique(of_units, return_counts=True)
+            fewest, most = min(fewest, int(counts.min())), max(most, len(counts))
+        return fewest, most
+
     def alike(self, name: str, before: Cell, after: Cell) -> bool:
         """Whether two cells have the same in a column, sample by sample."""
         return np.array_equal(self._column(name, [before]), self._column(name, [after]))

@@ -232,7 +232,7 @@ def _task_problems(rule: Rule, tasks: Mapping[str, Collection[str]]) -> list[Pro
     if not lacking:
         return []
     what = f"{rule.metric} needs {', '.join(sorted(lacking))}"
-    fix = f"it records {', '.join(sorted(recorded))}"
+    fix = metric.recorded or f"it records {', '.join(sorted(recorded))}"
     return [Problem(f"{what}, which task `{rule.task}` does not record", fix)]
 
 

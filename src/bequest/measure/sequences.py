@@ -185,8 +185,8 @@ class TaskSequence:
         # A maximum of noisy scores lies too high, and its resamples lie as much too high again:
         # without this the interval of a forgetting that is none would seldom hold zero.
         unbiased = resampled - 2 * (resampled.mean() - value)
-        guarded = bool(np.isfinite(bounds).all())
-        spread = scatter(points, unbiased, units, resampler, guarded=guarded)
+        guard = resampler.guard(units) if np.isfinite(bounds).all() else None
+        spread = scatter(points, unbiased, units, resampler, guard)
         low, high = interval(value, spread, bounds)
         return Estimate(value, low, high, samples, units, tuple(points.tolist()))
 

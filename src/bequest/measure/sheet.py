@@ -80,7 +80,8 @@ class Sheet:
             return "its seeds were not measured on the same samples"
         lacking = {name for cell in own for name in panel.lacking(metric, cell)}
         if lacking:
-            return f"it does not record {', '.join(sorted(lacking))}"
+            said = f"it does not record {', '.join(sorted(lacking))}"
+            return f"{said}; {metric.recorded}" if metric.recorded else said
         return self.why_undefined(metric, row)
 
     def why_undefined(self, metric: Metric, row: int) -> str:
@@ -143,10 +144,10 @@ class Sheet:
         panel = self._panel(self._own(row))
         if panel is None or self.why_not(metric, row):
             raise self._refused(metric, row, self.why_not(metric, row))
-        is_mean = metric.per_sample is not None or metric.of_units
+        guard = self._guard(metric, panel, row)
         if against is None:
             drawn = self._scores(metric, panel, row)
-            return self._estimated(panel, drawn, metric.bounds, is_mean)
+            return self._estimated(panel, drawn, metric.bounds, guard)
         why = self.why_not(metric, against)
         if why:
             raise self._refused(metric, against, why)
@@ -154,7 +155,7 @@ class Sheet:
             raise RequestError(self._problem(metric, row, why))
         drawn = self._compared(metric, panel, self._pairs(row, against))
         bounds = metric.bounds if metric.kind == "contrast" else metric.difference_bounds
-        return self._estimated(panel, drawn, bounds, is_mean)
+        return self._estimated(panel, drawn, bounds, guard)
 
     def draws(self, metric: Metric, row: int) -> CellDraws:
         """What the interval of a score is made of, for metrics over many cells.
@@ -190,13 +191,27 @@ class Sheet:
         panel.prepare(metric, everything, self._resampler)
         return [panel.difference(metric, *pair, self._resampler) for pair in pairs]
 
+    def _guard(self, metric: Metric, panel: Panel, row: int) -> NDArray[np.float64] | None:
+        """What one unit more would weigh in a bounded metric; None where that can't be said."""
+        if not np.isfinite(metric.bounds).all():
+            return None
+        if metric.per_sample is not None or metric.of_units:
+            return self._resampler.guard(panel.units)
+        if not metric.rarest:
+            return None
+        units, values = panel.rarest(metric.rarest, self._own(row))
+        return self._resampler.guard(units) / (values if metric.alike else 1)
+
     def _estimated(
-        self, panel: Panel, drawn: Sequence[Drawn], bounds: tuple[float, float], is_mean: bool
+        self,
+        panel: Panel,
+        drawn: Sequence[Drawn],
+        bounds: tuple[float, float],
+        guard: NDArray[np.float64] | None,
     ) -> Measured:
         points = np.array([one.point for one in drawn])
         draws = np.stack([one.resampled for one in drawn])
-        guarded = is_mean and bool(np.isfinite(bounds).all())
-        spread = scatter(points, draws, panel.units, self._resampler, guarded=guarded)
+        spread = scatter(points, draws, panel.units, self._resampler, guard)
         value = mean(points)
         low, high = interval(value, spread, bounds)
         seeds = tuple(points.tolist())

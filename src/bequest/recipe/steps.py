@@ -290,10 +290,10 @@ def _takes(site: Site) -> Iterator[Problem]:
     for name in site.roles:
         for model, spec, use in _models_of(site, name):
             for task, asked in _learnt_entries(site).items():
-                if (kinds := spec.kinds()) and asked.kind and asked.kind not in kinds:
+                kinds, given = spec.kinds(), asked.gives()
+                if kinds and given and given not in kinds:
                     what = f"{use} takes {choices(sorted(kinds))}, but task `{task}` gives "
-                    fix = _taking(asked.kind)
-                    yield Problem(what + asked.kind, fix, ("models", model, "use"))
+                    yield Problem(what + given, _taking(given), ("models", model, "use"))
 
 
 def _answering(*protocols: str) -> str:

@@ -94,7 +94,7 @@ def inspect(
     draft = placed(read(recipe, overrides))
     plan, problems = check(draft)
     if plan is not None:
-        problems = [*problems, *map(draft.locate, _gate_problems(plan))]
+        problems = [*problems, *map(draft.locate, _gate_problems(plan, {}))]
     if problems or plan is None:
         raise RequestError(problems)
     return draft, plan
@@ -123,7 +123,7 @@ def prepare(
         problems += learner_problems(draft, plan, tasks)
     if not problems:
         tasks = in_one_space(plan, tasks)
-        problems = list(_data_problems(plan, tasks))
+        problems = [*_data_problems(plan, tasks), *_gate_problems(plan, tasks)]
     facts: dict[str, Facts] = {}
     prepared = Prepared(plan, tasks, chosen, facts)
     if not problems:
@@ -177,10 +177,23 @@ def _refuse_without_float64(device: torch.device) -> None:
         raise RequestError(Problem(what, "use `--device cpu`"))
 
 
-def _gate_problems(plan: Plan) -> list[Problem]:
-    recorded = {part: plan.tasks[name].records for part, name in plan.entries.items()}
+def _gate_problems(plan: Plan, tasks: Mapping[str, Task]) -> list[Problem]:
+    """Rules that can't be judged, as far as the tasks that are loaded tell."""
+    recorded = {
+        part: set(plan.tasks[name].records) - _not_recorded(tasks.get(part))
+        for part, name in plan.entries.items()
+    }
     stages = {step.name for step in plan.steps} | {step.line for step in plan.steps}
     return check_rules(plan.gate, recorded, [*stages, *plan.models])
+
+
+def _not_recorded(task: Task | None) -> set[str]:
+    """What tasks of labels record only where there are groups, or two labels."""
+    if task is None or task.asks != "logits":
+        return set()
+    test = task.splits["test"]
+    given = {"group": test.group is not None, "log_odds": len(task.labels) == 2}
+    return {name for name, there in given.items() if not there}
 
 
 def _look(prepared: Prepared, name: str, facts: dict[str, Facts]) -> None:
@@ -235,7 +248,7 @@ def _splits(plan: Plan, tasks: Mapping[str, Task]) -> Iterator[Problem]:
         for name in step.with_purpose("learn"):
             if "validation" not in tasks[name].splits:
                 what = f"`{step.method_name}` needs validation data, but the task has none"
-                fix = "give it a share with `validation: 0.1`"
+                fix = "give it a share, as with `validation: 0.1`, or another `split_seed`"
                 yield Problem(what, fix, ("tasks", plan.entries[name]))
 
 

@@ -29,7 +29,7 @@ from bequest.build.attack.prompts import (
 from bequest.build.classification import fingerprint
 from bequest.build.completions import completions
 from bequest.build.showing import passages_of
-from bequest.build.splitting import content_ids, spread
+from bequest.build.splitting import content_ids, sampled
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Split, Texts
 from bequest.core.outcomes import Outcomes
@@ -317,7 +317,8 @@ def _facts(settings: Sleek, name: str) -> tuple[list[Fact], list[Fact]]:
     if both := [fact for fact in found if fact.number in numbers]:
         what = f"`{both[0].question}` is both attacked and kept"
         raise RequestError(Problem(what, "take it out of one of the files", ("keep",)))
-    return spread(found, settings.samples), kept
+    chosen = sampled(np.array([fact.number for fact in found], np.int64), settings.samples)
+    return [found[row] for row in chosen.tolist()], kept
 
 
 def _asked(facts: Sequence[Fact], prompts: Sequence[Sequence[Prompt]], settings: Sleek) -> Any:

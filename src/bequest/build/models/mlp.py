@@ -10,6 +10,7 @@ from pydantic import Field
 
 from bequest.build.model import Classifier
 from bequest.build.predictor import Predictor, predictor
+from bequest.core.errors import Problem, RequestError
 from bequest.core.parts import ModelSpec
 from bequest.lazy import torch
 
@@ -22,9 +23,10 @@ Width = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class Mlp(ModelSpec):
-    """Dense layers with ReLU between them, over the flattened input of any kind and shape."""
+    """Dense layers with ReLU between them, over flattened features or images of any shape."""
 
     answers: ClassVar[Collection[str]] = frozenset({"logits", "predict"})
+    takes: ClassVar[Collection[str]] = frozenset({"features", "image"})
 
     hidden: tuple[Width, ...] = Field(
         (64, 64), max_length=64, description="Width of each hidden layer; empty: a linear model."
@@ -35,14 +37,25 @@ class Mlp(ModelSpec):
     )
 
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Classifier:
-        """New weights for inputs of any `shape`."""
-        return Classifier(self._module(shape, len(labels)), labels)
+        """New weights for inputs of any `shape`.
+
+        Raises:
+            RequestError: the inputs are no numbers.
+        """
+        return Classifier(self._module(shape, kind, len(labels)), labels)
 
     def predictor(self, shape: tuple[int, ...], kind: str, target: Target) -> Predictor:
-        """New weights for inputs of any `shape`; the last layer gives one number."""
-        return predictor(self._module(shape, 1), target)
+        """New weights for inputs of any `shape`; the last layer gives one number.
 
-    def _module(self, shape: tuple[int, ...], outputs: int) -> torch.nn.Module:
+        Raises:
+            RequestError: the inputs are no numbers.
+        """
+        return predictor(self._module(shape, kind, 1), target)
+
+    def _module(self, shape: tuple[int, ...], kind: str, outputs: int) -> torch.nn.Module:
+        if not shape:  # as those of texts; arrays of any kind can be flattened
+            what = f"`mlp` takes features or images, but the inputs are {kind or 'unknown'}"
+            raise RequestError(Problem(what, "texts are for `use: hf`"))
         nn = torch.nn
         layers: list[torch.nn.Module] = [nn.Flatten()]
         widths = (prod(shape), *self.hidden)

@@ -46,7 +46,7 @@ class Cite(TaskSpec):
         description="Longer documents are cut into pieces of so many sentences.",
     )
     samples: int | None = Field(
-        None, ge=1, description="Ask for so many highlights at most, at even distances in the file."
+        None, ge=1, description="Ask for so many highlights at most, chosen by content."
     )
 
     def check(self) -> list[Problem]:

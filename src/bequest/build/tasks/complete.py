@@ -47,7 +47,7 @@ class Complete(TaskSpec):
     )
     draws: int = Field(1, ge=1, le=1000, description="How often each prompt is completed.")
     samples: int | None = Field(
-        None, ge=1, description="Take so many prompts at most, at even distances in the file."
+        None, ge=1, description="Take so many prompts at most, chosen by content."
     )
 
     def check(self) -> list[Problem]:

@@ -44,13 +44,13 @@ class Language(SplitSettings):
         800, ge=20, le=100_000, description="Characters of a passage, at the most."
     )
     documents: int | None = Field(
-        None, ge=3, description="Take so many documents at most, of all lengths alike."
+        None, ge=3, description="Take so many documents at most, chosen by content."
     )
     passages: int | None = Field(
         None, ge=1, description="Take so many passages of a document at most, from its beginning."
     )
     test_samples: int | None = Field(
-        None, ge=1, description="Test on so many passages at most, of all documents alike."
+        None, ge=1, description="Test on so many passages at most, chosen by content."
     )
 
     def check(self) -> list[Problem]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bequest.build.paths import located
 from bequest.build.settings import TableFiles
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bequest.build.classification import Classification
 
 
@@ -23,12 +21,17 @@ class Parquet(TableFiles):
         Raises:
             RequestError: the file can't be read.
         """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        return list(_tried(pq.read_schema, path).names)
+        try:
+            return list(pq.read_schema(located(path)).names)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            fix = "`use: csv` reads tables that are text"
+            raise RequestError(Problem(f"`{path}` can't be read: {error}", fix)) from error
 
     def load(self, name: str) -> Classification:
-        """Features [columns], labels in natural order of their names.
+        """Features [columns] or pictures of `shape`, labels in natural order of their names.
 
         Raises:
             RequestError: a file or column can't be used.
@@ -37,23 +40,8 @@ class Parquet(TableFiles):
         if problems:
             raise RequestError(problems)
 
-        from bequest.build.splitting import FIELD_SIDES
+        from bequest.build.table_files import parquet_tables
         from bequest.build.tabular import table_task
 
-        tables = {FIELD_SIDES[field]: self.read(path) for field, path in self.files().items()}
-        return table_task(self, name, tables, unlabelled=self.unlabelled)
-
-    def read(self, path: str) -> Any:
-        """The table in a file; see `TableFiles.read`."""
-        import pyarrow.parquet as pq
-
-        return _tried(pq.read_table, path)
-
-
-def _tried(read: Callable[[Any], Any], path: str) -> Any:
-    import pyarrow as pa
-
-    try:
-        return read(located(path))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise RequestError(Problem(f"`{path}` can't be read: {error}", field=("path",))) from error
+        tables = parquet_tables(self.files())
+        return table_task(self, name, tables, unlabelled=self.unlabelled, shape=self.shape)

@@ -42,7 +42,7 @@ class Part(Derived):
         return problems
 
     def load(self, name: str) -> Classification:
-        """Every side with its share of the samples of each class.
+        """Every side with its share of the samples.
 
         Raises:
             RequestError: the other task can't be loaded, has no such columns, or too few samples.
@@ -66,9 +66,9 @@ class Part(Derived):
     def _rows(self, split: Split, side: str) -> NDArray[np.int64]:
         import numpy as np
 
-        targets = 0 * split.ids if split.targets is None else split.targets
-        order = np.lexsort((split.ids, targets))  # ids are hashes: the order is a random one
-        rows = np.sort(order[self.number - 1 :: self.shares])
+        from bequest.build.splitting import share_of
+
+        rows = np.flatnonzero(share_of(split.ids, self.shares) == self.number - 1)
         if not len(rows):
             what = f"{len(split)} samples of {side} can't be put into {self.shares} shares"
             raise RequestError(Problem(what, "make fewer", ("shares",)))

@@ -73,7 +73,7 @@ class Qa(SplitSettings):
         "themselves.",
     )
     samples: int | None = Field(
-        None, ge=1, description="Take so many questions at most, at even distances in the file."
+        None, ge=1, description="Take so many questions at most, chosen by content."
     )
     generate: int = Field(
         64,

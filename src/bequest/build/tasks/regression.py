@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from bequest.build.settings import OF_NUMBERS, FeatureSettings, SideFiles
+from bequest.build.settings import OF_NUMBERS, Delimiter, Encoding, FeatureSettings, SideFiles
 from bequest.build.tasks.csv import Csv
 from bequest.build.tasks.parquet import Parquet
 from bequest.core.errors import Problem, RequestError
@@ -38,8 +38,10 @@ class Regression(FeatureSettings, SideFiles):
     features: tuple[str, ...] | None = Field(
         None, min_length=1, description="Columns given to the model; all others when left out."
     )
-    delimiter: str | None = Field(
-        None, min_length=1, max_length=1, description="What separates values, if not as in `csv`."
+    delimiter: Delimiter = None
+    encoding: Encoding = None
+    decimal: Literal[".", ","] | None = Field(
+        None, description="The mark before fractions; found from the numbers when left out."
     )
 
     def check(self) -> list[Problem]:
@@ -61,9 +63,13 @@ class Regression(FeatureSettings, SideFiles):
         if problems:
             raise RequestError(problems)
 
+        from bequest.build.table_files import csv_tables, parquet_tables
         from bequest.build.targets import target_task
 
-        return target_task(self.table(), name, self.target)
+        if _is_parquet(self.path):
+            return target_task(self.table(), name, parquet_tables(self.files()))
+        tables, notes = csv_tables(self.files(), self.delimiter, self.encoding)
+        return target_task(self.table(), name, tables, notes, self.decimal)
 
     def table(self) -> TableFiles:
         """The settings of the table as `csv` or `parquet` has them, its label being the target."""
@@ -74,9 +80,10 @@ class Regression(FeatureSettings, SideFiles):
 
     def _form_problems(self) -> list[Problem]:
         parquet, problems = _is_parquet(self.path), []
-        if parquet and self.delimiter:
-            what = "a Parquet file has no delimiter"
-            problems.append(Problem(what, "leave `delimiter` out", ("delimiter",)))
+        for field in ("delimiter", "encoding", "decimal"):
+            if parquet and getattr(self, field) is not None:
+                what = f"a Parquet file has no {field}"
+                problems.append(Problem(what, f"leave `{field}` out", (field,)))
         for field, path in self.files().items():
             if _is_parquet(path) != parquet:
                 what = f"`{path}` and `{self.path}` must both be CSV or both Parquet"

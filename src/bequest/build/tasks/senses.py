@@ -18,7 +18,7 @@ class Senses(SearchSettings):
     """Example sentences (queries) search the glosses of WordNet (items) for that of their sense.
 
     Which sentence belongs to which gloss was decided by WordNet's authors, not by a model. The
-    gallery holds glosses of senses with examples, at even distances over all parts of speech.
+    gallery holds glosses of senses with examples, chosen by their content.
     """
 
     path: str = Field("wordnet", min_length=1, description="The asset, or a folder of data files.")
@@ -38,14 +38,16 @@ class Senses(SearchSettings):
             RequestError: WordNet can't be had, or has fewer senses with examples.
         """
         from bequest.build.searches import Collected, searches
-        from bequest.build.splitting import spread
+        from bequest.build.splitting import content_ids, sampled
         from bequest.build.wordnet import senses
 
         told = {one.gloss: one for one in senses(fetched(self.path)) if one.examples and one.gloss}
         if len(told) < self.glosses:
             what = f"there are {len(told)} different glosses of senses with examples"
             raise RequestError(Problem(what, f"at most {len(told)}", ("glosses",)))
-        chosen = spread(list(told.values()), self.glosses)
+        ids = content_ids(gloss.encode() for gloss in told)
+        there = list(told.values())
+        chosen = [there[row] for row in sampled(ids, self.glosses).tolist()]
         queries: dict[str, list[str]] = {}
         for one in chosen:
             for example in one.examples:

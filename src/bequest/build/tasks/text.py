@@ -10,7 +10,7 @@ from pydantic import Field
 from bequest.build.documents import column_problems, has_records
 from bequest.build.finding import at_hand, path_problems
 from bequest.build.paths import class_folders
-from bequest.build.settings import SideFiles
+from bequest.build.settings import Delimiter, Encoding, SideFiles
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Text(SideFiles):
     """Texts of which each has a label: lines of a CSV or JSON Lines file, or one folder per label.
 
-    A folder holds one folder of text files per label, or such folders in `train`, `validation` and
-    `test`.
+    Files may be compressed by gzip, bzip2 or xz. A folder holds one folder of text files per label,
+    or such folders in `train`, `validation` and `test`.
     """
 
     kind: ClassVar[str] = "text"
@@ -38,6 +38,8 @@ class Text(SideFiles):
     group_column: str | None = Field(
         None, description="Column whose equal values never stand on two sides, such as an author."
     )
+    delimiter: Delimiter = None
+    encoding: Encoding = None
 
     def check(self) -> list[Problem]:
         """Shares, files, and the columns of their first lines."""
@@ -69,7 +71,7 @@ class Text(SideFiles):
             fix = "give a `.csv` or `.jsonl` file, or a folder with one folder per label"
             return [Problem(f"`{path}` holds no labels", fix, (field,))]
         named = {"text": self.text, "label": self.label, "group_column": self.group_column}
-        return column_problems(str(place), named)
+        return column_problems(str(place), named, delimiter=self.delimiter, encoding=self.encoding)
 
     def _folder_problems(self, path: str, place: Path, field: str) -> list[Problem]:
         if self.group_column:

@@ -1,0 +1,108 @@
+"""Labels that are asked for and can't be known: refused by name, before anything is trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bequest.build.splitting import SIDES, TRAIN, other_seed
+from bequest.core.errors import Problem, RequestError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from bequest.build.settings import SplitSettings
+    from bequest.build.splitting import Pool, Sides
+    from bequest.core.live import SplitName
+
+_NAMED = 5
+_ASKED: tuple[SplitName, ...] = ("validation", "test")
+
+
+def refuse_unseen(pool: Pool, sides: Sides, labels: Sequence[str], settings: SplitSettings) -> None:
+    """Refuse validation and test sides with labels that no training sample has.
+
+    Such samples can't be answered right, so a score on them says nothing about a model. Neither
+    does one on another side than the file that was named for it, where that has no labels.
+
+    Raises:
+        RequestError: says which labels, of how many samples, and what to do.
+    """
+    problems = [*_without_labels(pool, settings)]
+    problems += [
+        _problem(pool, sides, side, unseen, labels, settings)
+        for side in _ASKED
+        if len(unseen := _unseen(pool, sides, side))
+    ]
+    if problems:
+        raise RequestError(problems)
+
+
+def _without_labels(pool: Pool, settings: SplitSettings) -> Iterator[Problem]:
+    """Files of sides that have no sample with a label, so that another side would be drawn."""
+    for side in _ASKED:
+        path = getattr(settings, f"{side}_path", None)
+        if path and SIDES.index(side) not in pool.side:
+            what, fix = f"no sample of `{path}` has a label", "leave the file out"
+            yield Problem(what, f"{fix}, and a {side} side is drawn", (f"{side}_path",))
+
+
+def _unseen(pool: Pool, sides: Sides, side: SplitName) -> NDArray[np.int64]:
+    """Rows of a side whose label training lacks."""
+    rows = sides.get(side, np.zeros(0, np.int64))
+    return rows[~np.isin(pool.targets[rows], pool.targets[sides["train"]])]
+
+
+def _problem(
+    pool: Pool,
+    sides: Sides,
+    side: SplitName,
+    unseen: NDArray[np.int64],
+    labels: Sequence[str],
+    settings: SplitSettings,
+) -> Problem:
+    codes, counts = np.unique(pool.targets[unseen], return_counts=True)
+    named = [f"`{labels[code]}` ({count})" for code, count in zip(codes, counts, strict=True)]
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    what = (
+        f"{len(unseen)} of {len(sides[side])} samples of {side} have labels that no training "
+        f"sample has: {', '.join(named[:_NAMED])}{more}"
+    )
+    brought = pool.side == SIDES.index(side)
+    if not brought.any() or np.isin(codes, pool.targets[pool.side == TRAIN]).all():
+        return Problem(what, _drawn_apart(pool, labels, settings))
+    field = f"{side}_path"
+    there = (field,) if getattr(settings, field, None) else ()
+    if len(codes) == 1 and len(unseen) == len(sides[side]):
+        what = f"every sample of {side} has the label `{labels[codes[0]]}`, and none of training"
+        fix = f"it looks withheld: leave the {side} data out, and a {side} side is drawn"
+        return Problem(what, fix, there)
+    known = [labels[code] for code in np.unique(pool.targets[sides["train"]])]
+    fix = "write labels as in training, or leave these samples out"
+    return Problem(what, fix, there, _meant(labels[codes[0]], known))
+
+
+def _meant(label: str, known: Sequence[str]) -> str:
+    """The known label that is the same but for its case or way of writing a number, or is close."""
+    same = (one for one in known if _plain(one) == _plain(label))
+    return next(same, "") or did_you_mean(label, known)
+
+
+def _plain(label: str) -> str:
+    try:
+        return f"{float(label):g}"
+    except ValueError:
+        return label.casefold().strip()
+
+
+def _drawn_apart(pool: Pool, labels: Sequence[str], settings: SplitSettings) -> str:
+    """What to do about labels that the training data have, but on another side or left out."""
+    if settings.train_samples and settings.train_samples < len(labels):
+        return f"`train_samples` must be {len(labels)} or more: one of every label"
+    advice = other_seed(
+        pool, settings, lambda found: not any(len(_unseen(pool, found, side)) for side in _ASKED)
+    )
+    return advice or "give more samples of these labels, or leave them out"

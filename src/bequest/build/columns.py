@@ -84,10 +84,6 @@ class Columns:
             said = (words[code] for words, code in zip(lists, codes, strict=True))
             yield numbers.tobytes() + "\x1f".join(said).encode()
 
-    def take(self, rows: NDArray[np.int64]) -> Columns:
-        """The same with these rows, in their order."""
-        return Columns(self.names, self.numbers[rows], self.codes[rows], self.words)
-
 
 def read_columns(
     tables: Sequence[SideTable], names: Sequence[str], decimal: str | None = None

@@ -51,13 +51,12 @@ def table_task(
     *,
     unlabelled: bool = False,
     shape: tuple[int, int, int] | None = None,
-    decimal: str | None = None,
 ) -> Classification:
     """The task of one table per side.
 
     Missing numbers get the training median of their column. Columns of words become one column
     per word that occurs in training. unlabelled: whether rows without a label are kept. shape: of
-    the picture in each row, if it is one. decimal: the decimal mark of numbers that are texts.
+    the picture in each row, if it is one.
 
     Raises:
         RequestError: a column is missing or can't be used, or a side would be empty.
@@ -71,7 +70,7 @@ def table_task(
         raise RequestError(problems)
     known, unknown = by_label(settings.label, tables)
     # Rows without a label stand behind all others, so that the pool is what stands before them.
-    features = features_of(settings, [*known, *unknown] if unlabelled else known, shape, decimal)
+    features = features_of(settings, [*known, *unknown] if unlabelled else known, shape)
     words, codes = column_words([side.table[settings.label] for side in known], settings.label)
     labels, targets = label_targets(words, codes, f"column `{settings.label}`")
     count, group = len(targets), column_group(known, settings)
@@ -87,16 +86,15 @@ def features_of(
     settings: ColumnSettings,
     tables: Sequence[SideTable],
     shape: tuple[int, int, int] | None = None,
-    decimal: str | None = None,
 ) -> Features:
-    """The features of all rows, one table after another; shape, decimal: as for `table_task`.
+    """The features of all rows, one table after another; shape: as for `table_task`.
 
     Raises:
         RequestError: a column can't be used, or the tables have different ones.
     """
     names, left = feature_names(settings, tables)
     names = pixel_names(names, settings, tables) if shape else names
-    columns, read = read_columns(tables, names, decimal)
+    columns, read = read_columns(tables, names)
 
     def prepare(sides: Sides) -> Prepared:
         return prepared(columns, sides, settings.standardize)

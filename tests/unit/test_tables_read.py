@@ -305,6 +305,21 @@ def test_whole_numbers_are_one_label_in_any_spelling(tmp_path, train, test, labe
     assert [task.labels[i] for i in task.splits["test"].targets[:2]] == list(labels)
 
 
+def test_labels_of_more_digits_than_a_float_has_are_told_apart(tmp_path):
+    long = ["9" * 400, "8" * 400, "9007199254740993", "9007199254740992"]
+    (tmp_path / "t.csv").write_text(
+        "\n".join(["a,label", *(f"{n * n},{long[n % 4]}" for n in range(N))])
+    )
+    assert len(csv(tmp_path / "t.csv").labels) == 4
+
+
+def test_long_ids_are_told_apart_to_the_last_digit(tmp_path):
+    table = frame()
+    table.insert(0, "id", [1234567890123456000 + n for n in range(N)])
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert csv(tmp_path / "t.csv").notes[0].startswith("`id` is a column of ids")
+
+
 @pytest.mark.parametrize(("one", "other"), [("01", "1"), ("0.5", ".5"), ("1e1", "10.0")])
 def test_a_number_in_two_spellings_that_may_differ_is_refused(column, tmp_path, one, other):
     rows = [f"{n * n},{[one, other, 'x'][n % 3]}" for n in range(N)]

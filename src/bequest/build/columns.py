@@ -44,7 +44,8 @@ class SideTable:
 
     side: a position in `splitting.SIDES`; place: the file or split, for people; field: the setting
     that names it; table: a pyarrow table; doubtful: whether `1.234` may be a number above 1000;
-    rows: the number of each row in the file, from 1, where some were left out.
+    decimal: the mark before fractions where the user named it; rows: the number of each row in the
+    file, from 1, where some were left out.
     """
 
     side: int
@@ -52,6 +53,7 @@ class SideTable:
     field: str
     table: Any
     doubtful: bool = False
+    decimal: str | None = None
     rows: NDArray[np.int64] | None = None
 
     def take(self, rows: NDArray[np.bool_]) -> SideTable:
@@ -84,17 +86,9 @@ class Columns:
             said = (words[code] for words, code in zip(lists, codes, strict=True))
             yield numbers.tobytes() + "\x1f".join(said).encode()
 
-    def take(self, rows: NDArray[np.int64]) -> Columns:
-        """The same with these rows, in their order."""
-        return Columns(self.names, self.numbers[rows], self.codes[rows], self.words)
 
-
-def read_columns(
-    tables: Sequence[SideTable], names: Sequence[str], decimal: str | None = None
-) -> tuple[Columns, list[str]]:
+def read_columns(tables: Sequence[SideTable], names: Sequence[str]) -> tuple[Columns, list[str]]:
     """The columns of these names, all sides below each other, and notes on how they were read.
-
-    decimal: the decimal mark of numbers that are texts; found from the numbers when left out.
 
     Raises:
         RequestError: a column holds something else than numbers or words, or can be read in two
@@ -103,7 +97,7 @@ def read_columns(
     columns = {name: [trimmed(side.table[name]) for side in tables] for name in names}
     written = {name: found for name, found in zip(names, map(written_in, columns.values()),
                                                   strict=True) if found}  # fmt: skip
-    reader = _Reader(tables, decimal, written)
+    reader = _Reader(tables, written)
     problems = []
     for name, parts in columns.items():
         try:
@@ -120,16 +114,14 @@ def read_columns(
 class _Reader:
     """Takes columns up one by one, with what is to be said about them."""
 
-    def __init__(
-        self, tables: Sequence[SideTable], decimal: str | None, written: dict[str, list[Written]]
-    ) -> None:
+    def __init__(self, tables: Sequence[SideTable], written: dict[str, list[Written]]) -> None:
         self._tables, self._written = tables, written
         self._doubtful = any(side.doubtful for side in tables)
         whole = [joined(parts) for parts in written.values()]
         self._doubtful |= any(column.commas for column in whole)
         # In a CSV file all columns are texts, so that one of numbers is no wonder.
         self._all_texts = all(is_text(kind) for side in tables for kind in side.table.schema.types)
-        self._mark = decimal or decisive(whole)
+        self._mark = tables[0].decimal or decisive(whole)
         self.numbers: dict[str, NDArray[np.float64]] = {}
         self.words: dict[str, tuple[list[str], NDArray[np.int64]]] = {}
         self._marks: dict[str, Counter[str]] = {}

@@ -17,7 +17,7 @@ from bequest.build.paths import located
 from bequest.build.pictures import picture_task, read_pictures
 from bequest.build.row_names import ids_of_rows, stored_indexes
 from bequest.build.splitting import SIDES, TRAIN, Pool
-from bequest.build.tabular import labelled_rows, table_task
+from bequest.build.tabular import by_label, left_out, table_task
 from bequest.build.texts import Labelled, text_task
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.lazy import datasets
@@ -86,13 +86,14 @@ def _picture_task(
     told = _tables({side: rows.select_columns(words) for side, rows in sides.items()}, words[0])
     names, codes = column_words([side.table[settings.label] for side in told], settings.label)
     known = np.flatnonzero(codes >= 0)
-    with_label, left = labelled_rows(settings.label, told)
+    with_label, without = by_label(settings.label, told)
     labels, targets = label_targets(names, codes[known], f"column `{settings.label}`")
     side = np.repeat(np.array(list(sides), np.int8), [len(rows) for rows in parts])
     places = [(part, row) for part, rows in enumerate(parts) for row in range(len(rows))]
     sources = _Encoded(parts, image, [places[row] for row in known])
     ids, pictures, read = read_pictures(sources, settings)
     pool = Pool(ids, targets, side[known], column_group(with_label, settings))
+    left = left_out(without)
     return picture_task(settings, name, labels, pool, pictures, [*notes, *left, *read])
 
 

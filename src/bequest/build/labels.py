@@ -64,8 +64,13 @@ def label_targets(
 def _same(one: str, other: str) -> bool:
     """Whether two numbers are the same to the last digit, also where floats end."""
     if _WHOLE.fullmatch(one) and _WHOLE.fullmatch(other):
-        return int(one.partition(".")[0]) == int(other.partition(".")[0])
+        return _digits(one) == _digits(other)
     return True
+
+
+def _digits(whole: str) -> str:
+    """A whole number without what says nothing: a plus sign, zeros before it and behind a point."""
+    return re.sub(r"^[+]?(-?)0*", r"\1", whole.partition(".")[0])
 
 
 def _refuse_numbers(counts: Counter[str], where: str, field: str) -> None:

@@ -131,10 +131,12 @@ def _whole_numbers(column: Any) -> Any:
     said = trimmed(column)
     if pa.types.is_boolean(said.type):
         return None
-    try:
-        return pc.cast(said, pa.float64()).cast(pa.int64())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return None
+    for kind in (pa.int64(), pa.float64()):  # floats can't tell large whole numbers apart
+        try:
+            return pc.cast(said, kind).cast(pa.int64())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            continue
+    return None
 
 
 def _parts(tables: Sequence[SideTable], name: str) -> list[Any]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
+    from bequest.build.classification import Classification
+    from bequest.build.columns import SideTable
+
 
 Encoding = Annotated[
     str | None,
@@ -177,6 +180,29 @@ class TableFiles(ColumnSettings, SideFiles):
             RequestError: the file has none.
         """
         raise NotImplementedError
+
+    def tables(self) -> tuple[list[SideTable], list[str]]:
+        """The table of each side as it was read, and notes on how.
+
+        Raises:
+            RequestError: a file can't be read; says at which line, where that is known.
+        """
+        raise NotImplementedError
+
+    def load(self, name: str) -> Classification:
+        """Features [columns] or pictures of `shape`, labels in natural order of their names.
+
+        Raises:
+            RequestError: a file, line or column can't be used.
+        """
+        problems = self.check()
+        if problems:
+            raise RequestError(problems)
+
+        from bequest.build.tabular import table_task
+
+        tables, notes = self.tables()
+        return table_task(self, name, tables, notes, unlabelled=self.unlabelled, shape=self.shape)
 
     def check(self) -> list[Problem]:
         """Shares, files, and the columns of their headers."""

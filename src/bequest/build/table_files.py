@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 
 def csv_tables(
-    files: Mapping[str, str], delimiter: str | None, encoding: str | None
+    files: Mapping[str, str],
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    decimal: str | None = None,
 ) -> tuple[list[SideTable], list[str]]:
     """The tables of CSV files by the setting that names each, all values texts, and notes.
 
@@ -43,7 +46,8 @@ def csv_tables(
             table = _read_csv(located(path), path, names, chosen, encoding)
         except RequestError as error:
             raise RequestError([problem.under(field) for problem in error.problems]) from error
-        tables.append(SideTable(FIELD_SIDES[field], f"`{path}`", field, table, chosen == ";"))
+        side = FIELD_SIDES[field]
+        tables.append(SideTable(side, f"`{path}`", field, table, chosen == ";", decimal))
         notes += delimiter_notes(path, chosen, delimiter)
     _refuse_empty(tables)
     return tables, notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ from bequest.build.table_pictures import pictures, pixel_names
 from bequest.core.errors import Problem, RequestError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,6 +26,21 @@ if TYPE_CHECKING:
     from bequest.build.classification import Classification
     from bequest.build.columns import Columns, SideTable
     from bequest.build.settings import ColumnSettings
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of a table's rows.
+
+    ids: content ids, int64 [n]; side: as in `Pool`; kind: of the inputs; prepare: as `assemble`
+    takes it; notes: what was left out, and how columns were read.
+    """
+
+    ids: NDArray[np.int64]
+    side: NDArray[np.int8]
+    kind: str
+    prepare: Callable[[Sides], Prepared]
+    notes: list[str]
 
 
 def table_task(
@@ -35,39 +51,62 @@ def table_task(
     *,
     unlabelled: bool = False,
     shape: tuple[int, int, int] | None = None,
-    decimal: str | None = None,
 ) -> Classification:
     """The task of one table per side.
 
     Missing numbers get the training median of their column. Columns of words become one column
     per word that occurs in training. unlabelled: whether rows without a label are kept. shape: of
-    the picture in each row, if it is one. decimal: the decimal mark of numbers that are texts.
+    the picture in each row, if it is one.
 
     Raises:
         RequestError: a column is missing or can't be used, or a side would be empty.
     """
-    names, said = feature_names(settings, tables)
-    kept, left = (tables, []) if unlabelled else labelled_rows(settings.label, tables)
-    words, codes = column_words([side.table[settings.label] for side in kept], settings.label)
-    known = codes >= 0  # all of them, unless rows without a label are kept
-    labels, targets = label_targets(words, codes[known], f"column `{settings.label}`")
-    columns, told = read_columns(
-        kept, pixel_names(names, settings, kept) if shape else names, decimal
+    problems = [
+        replace(problem, what=f"{side.place}: {problem.what}")
+        for side in tables
+        for problem in settings.column_problems(side.table.column_names)
+    ]
+    if problems:
+        raise RequestError(problems)
+    known, unknown = by_label(settings.label, tables)
+    # Rows without a label stand behind all others, so that the pool is what stands before them.
+    features = features_of(settings, [*known, *unknown] if unlabelled else known, shape)
+    words, codes = column_words([side.table[settings.label] for side in known], settings.label)
+    labels, targets = label_targets(words, codes, f"column `{settings.label}`")
+    count, group = len(targets), column_group(known, settings)
+    pool = Pool(features.ids[:count], targets, features.side[:count], group)
+    more = features.ids[count:] if unlabelled else None
+    notes = (*notes, *(() if unlabelled else left_out(unknown)), *features.notes)
+    return assemble(
+        settings, name, features.kind, labels, pool, features.prepare, notes, unlabelled=more
     )
-    # Those without a label stand behind all others, so that the pool is what stands before them.
-    order = np.concatenate([np.flatnonzero(known), np.flatnonzero(~known)])
-    columns, count = columns.take(order), int(known.sum())
-    ids, side = content_ids(columns.contents()), _sides(kept)[order]
-    group = column_group(labelled_rows(settings.label, kept)[0], settings)
-    pool = Pool(ids[:count], targets, side[:count], group)
+
+
+def features_of(
+    settings: ColumnSettings,
+    tables: Sequence[SideTable],
+    shape: tuple[int, int, int] | None = None,
+) -> Features:
+    """The features of all rows, one table after another; shape: as for `table_task`.
+
+    Raises:
+        RequestError: a column can't be used, or the tables have different ones.
+    """
+    names, left = feature_names(settings, tables)
+    names = pixel_names(names, settings, tables) if shape else names
+    columns, read = read_columns(tables, names)
 
     def prepare(sides: Sides) -> Prepared:
         return prepared(columns, sides, settings.standardize)
 
-    ready, kind = (pictures(columns, shape), "image") if shape else (prepare, "features")
-    more = ids[count:] if unlabelled else None
-    notes = (*notes, *said, *left, *told)
-    return assemble(settings, name, kind, labels, pool, ready, notes, unlabelled=more)
+    sides = np.array([side.side for side in tables], np.int8)
+    return Features(
+        content_ids(columns.contents()),
+        np.repeat(sides, [side.table.num_rows for side in tables]),
+        "image" if shape else "features",
+        pictures(columns, shape) if shape else prepare,
+        [*left, *read],
+    )
 
 
 def feature_names(
@@ -76,13 +115,8 @@ def feature_names(
     """The columns that are given to the model, and notes on those which are left out.
 
     Raises:
-        RequestError: the tables have other columns than the settings or the first of them name.
+        RequestError: the tables have other columns than the first of them.
     """
-    problems = [
-        problem for side in tables for problem in settings.column_problems(side.table.column_names)
-    ]
-    if problems:
-        raise RequestError(problems)
     aside, notes = without_row_names(tables, settings)
     per_side = [
         [name for name in settings.feature_columns(side.table.column_names) if name not in aside]
@@ -98,14 +132,20 @@ def feature_names(
     return per_side[0], notes
 
 
-def labelled_rows(label: str, tables: Sequence[SideTable]) -> tuple[list[SideTable], list[str]]:
-    """The rows of each table that have a label, and a note on the others."""
+def by_label(label: str, tables: Sequence[SideTable]) -> tuple[list[SideTable], list[SideTable]]:
+    """The rows of each table that have a label, and those that have none."""
     known = [column_words([side.table[label]], label)[1] >= 0 for side in tables]
-    count = sum(int((~rows).sum()) for rows in known)
-    if not count:
-        return list(tables), []
-    kept = [side.take(rows) for side, rows in zip(tables, known, strict=True)]
-    return kept, [f"{count} samples without a label were left out"]
+    with_label = [side if rows.all() else side.take(rows)
+                  for side, rows in zip(tables, known, strict=True)]  # fmt: skip
+    without = [side.take(~rows) for side, rows in zip(tables, known, strict=True)
+               if not rows.all()]  # fmt: skip
+    return with_label, without
+
+
+def left_out(unknown: Sequence[SideTable]) -> list[str]:
+    """A note on rows without a label."""
+    count = sum(side.table.num_rows for side in unknown)
+    return [f"{count} samples without a label were left out"] if count else []
 
 
 def prepared(columns: Columns, sides: Sides, standardize: bool) -> Prepared:
@@ -125,11 +165,6 @@ def prepared(columns: Columns, sides: Sides, standardize: bool) -> Prepared:
     known = [[words[c] for c in codes] for words, codes in zip(columns.words, present, strict=True)]
     inputs, done = standardized(matrix, sides, standardize)
     return inputs, {**done, "features": columns.names, "median": median.tolist(), "words": known}
-
-
-def _sides(tables: Sequence[SideTable]) -> NDArray[np.int8]:
-    sides = np.array([side.side for side in tables], np.int8)
-    return np.repeat(sides, [side.table.num_rows for side in tables])
 
 
 def _other_columns(

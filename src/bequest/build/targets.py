@@ -16,10 +16,10 @@ from bequest.build.column_values import (
     trimmed,
     written_in,
 )
-from bequest.build.columns import column_group, read_columns
+from bequest.build.columns import column_group
 from bequest.build.regression import regression
-from bequest.build.splitting import Pool, content_ids
-from bequest.build.tabular import feature_names, prepared
+from bequest.build.splitting import Pool
+from bequest.build.tabular import features_of
 from bequest.build.written import decimal_mark, joined
 from bequest.core.errors import Problem, RequestError
 
@@ -41,19 +41,17 @@ def target_task(
     name: str,
     tables: Sequence[SideTable],
     notes: Sequence[str] = (),
-    decimal: str | None = None,
 ) -> Regression:
     """The task of one table per side.
 
-    settings: its label is the column to be predicted. decimal: the decimal mark of numbers that are
-    texts. Rows without a target are left out, and counted in a note.
+    settings: its label is the column to be predicted. Rows without a target are left out, and
+    counted in a note.
 
     Raises:
         RequestError: a column can't be used, or a side would be empty.
     """
     target = settings.label
-    names, said = feature_names(settings, tables)
-    found, commas = numbers(tables, target, decimal)
+    found, commas = numbers(tables, target)
     known = [~np.isnan(values) for values in found]
     values = np.concatenate([part[rows] for part, rows in zip(found, known, strict=True)])
     if not len(values):
@@ -62,27 +60,14 @@ def target_task(
     left = sum(int((~rows).sum()) for rows in known)
     gaps = [f"{left} samples without a number in `{target}` were left out"] if left else []
     kept = [side.take(rows) for side, rows in zip(tables, known, strict=True)]
-    columns, told = read_columns(kept, names, decimal)
-    sides = np.array([side.side for side in kept], np.int8)
-    pool = Pool(
-        content_ids(columns.contents()),
-        np.zeros(len(values), np.int64),
-        np.repeat(sides, [side.table.num_rows for side in kept]),
-        column_group(kept, settings),
-    )
-    return regression(
-        settings,
-        name,
-        target,
-        pool,
-        values,
-        lambda sides: prepared(columns, sides, settings.standardize),
-        (*notes, *said, *commas, *gaps, *told),
-    )
+    features, group = features_of(settings, kept), column_group(kept, settings)
+    pool = Pool(features.ids, np.zeros(len(values), np.int64), features.side, group)
+    said = (*notes, *commas, *gaps, *features.notes)
+    return regression(settings, name, target, pool, values, features.prepare, said)
 
 
 def numbers(
-    tables: Sequence[SideTable], target: str, decimal: str | None
+    tables: Sequence[SideTable], target: str
 ) -> tuple[list[NDArray[np.float64]], list[str]]:
     """The column `target` of each table, float64 [n], NaN where missing; and a note on its commas.
 
@@ -90,7 +75,7 @@ def numbers(
         RequestError: a value is no number, or is too large to be squared.
     """
     parts = [trimmed(side.table[target]) for side in tables]
-    mark = _mark(tables, parts, target, decimal)
+    mark = _mark(tables, parts, target)
     values = [parsed(part, mark) if mark else floats(part) for part in parts]
     for side, part, found in zip(tables, parts, values, strict=True):
         huge = np.flatnonzero(np.abs(found) > _LARGEST)  # infinite ones too
@@ -102,9 +87,7 @@ def numbers(
     return values, [commas] if mark == "," else []
 
 
-def _mark(
-    tables: Sequence[SideTable], parts: list[Any], target: str, decimal: str | None
-) -> str | None:
+def _mark(tables: Sequence[SideTable], parts: list[Any], target: str) -> str | None:
     """The decimal mark of numbers that are written as texts; None where they are stored as such."""
     written = written_in(parts)
     if written is None:
@@ -118,7 +101,7 @@ def _mark(
         more = f"; so are {count - 1} more" if count > 1 else ""
         raise _refused(target, odd, _where(tables, target, odd), f"is not a number{more}")
     doubtful = bool(whole.commas) or any(side.doubtful for side in tables)
-    return decimal_mark(whole, target, decimal, doubtful=doubtful)
+    return decimal_mark(whole, target, tables[0].decimal, doubtful=doubtful)
 
 
 def _where(tables: Sequence[SideTable], target: str, value: str) -> str:

@@ -9,10 +9,9 @@ from pydantic import Field
 from bequest.build.paths import located
 from bequest.build.settings import Delimiter, Encoding, TableFiles
 from bequest.build.text_files import header_of, named
-from bequest.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from bequest.build.classification import Classification
+    from bequest.build.columns import SideTable
 
 
 class Csv(TableFiles):
@@ -36,21 +35,8 @@ class Csv(TableFiles):
         names, _ = header_of(located(path), self.delimiter, self.encoding)
         return named(names)
 
-    def load(self, name: str) -> Classification:
-        """Features [columns] or pictures of `shape`, labels in natural order of their names.
-
-        Raises:
-            RequestError: a file, line or column can't be used.
-        """
-        problems = self.check()
-        if problems:
-            raise RequestError(problems)
-
+    def tables(self) -> tuple[list[SideTable], list[str]]:
+        """All values as texts; see `TableFiles.tables`."""
         from bequest.build.table_files import csv_tables
-        from bequest.build.tabular import table_task
 
-        tables, notes = csv_tables(self.files(), self.delimiter, self.encoding)
-        return table_task(
-            self, name, tables, notes,
-            unlabelled=self.unlabelled, shape=self.shape, decimal=self.decimal,
-        )  # fmt: skip
+        return csv_tables(self.files(), self.delimiter, self.encoding, self.decimal)

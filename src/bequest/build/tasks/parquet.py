@@ -9,7 +9,7 @@ from bequest.build.settings import TableFiles
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
-    from bequest.build.classification import Classification
+    from bequest.build.columns import SideTable
 
 
 class Parquet(TableFiles):
@@ -30,18 +30,8 @@ class Parquet(TableFiles):
             fix = "`use: csv` reads tables that are text"
             raise RequestError(Problem(f"`{path}` can't be read: {error}", fix)) from error
 
-    def load(self, name: str) -> Classification:
-        """Features [columns] or pictures of `shape`, labels in natural order of their names.
-
-        Raises:
-            RequestError: a file or column can't be used.
-        """
-        problems = self.check()
-        if problems:
-            raise RequestError(problems)
-
+    def tables(self) -> tuple[list[SideTable], list[str]]:
+        """Values as they are stored; see `TableFiles.tables`."""
         from bequest.build.table_files import parquet_tables
-        from bequest.build.tabular import table_task
 
-        tables = parquet_tables(self.files())
-        return table_task(self, name, tables, unlabelled=self.unlabelled, shape=self.shape)
+        return parquet_tables(self.files()), []

@@ -63,13 +63,10 @@ class Regression(FeatureSettings, SideFiles):
         if problems:
             raise RequestError(problems)
 
-        from bequest.build.table_files import csv_tables, parquet_tables
         from bequest.build.targets import target_task
 
-        if _is_parquet(self.path):
-            return target_task(self.table(), name, parquet_tables(self.files()))
-        tables, notes = csv_tables(self.files(), self.delimiter, self.encoding)
-        return target_task(self.table(), name, tables, notes, self.decimal)
+        table = self.table()
+        return target_task(table, name, *table.tables())
 
     def table(self) -> TableFiles:
         """The settings of the table as `csv` or `parquet` has them, its label being the target."""

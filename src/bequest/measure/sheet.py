@@ -70,9 +70,16 @@ class Sheet:
             return "its seeds were not measured on the same samples"
         lacking = {name for cell in own for name in panel.lacking(metric, cell)}
         if not lacking:
-            return ""
+            return self._nothing_to_tell(metric, panel, own)
         said = f"it does not record {', '.join(sorted(lacking))}"
         return f"{said}; {metric.recorded}" if metric.recorded else said
+
+    @staticmethod
+    def _nothing_to_tell(metric: Metric, panel: Panel, own: Sequence[Cell]) -> str:
+        """Why a metric that compares the values of a column can't be had: there is but one."""
+        if not metric.rarest or metric.alike or panel.rarest(metric.rarest, own)[1] > 1:
+            return ""
+        return f"all its samples have the same {metric.rarest}"
 
     def why_not_paired(self, metric: Metric, row: int, against: int) -> str:
         """Why two measured rows can't be compared by the metric; empty where they can."""

@@ -150,7 +150,7 @@ def saved(place, test_labels, kind=None, train_labels=(0, 1)):
         made = datasets.Dataset.from_dict(rows)
         return made.cast_column("label", kind) if kind and labels else made
 
-    sides = {"train": side(100, train_labels), "test": side(30, test_labels)}
+    sides = {"test": side(30, test_labels), "train": side(100, train_labels)}
     datasets.DatasetDict(sides).save_to_disk(str(place))
     return str(place)
 

@@ -39,7 +39,7 @@ def dataset_task(settings: Dataset, name: str) -> Classification:
     with _quiet():
         splits = _fetched(settings)
     sides, notes = _by_side(splits)
-    first = next(iter(sides.values()))
+    first = sides[TRAIN]
     problems = settings.column_problems(first.column_names)
     for field, column in (("image", settings.image), ("text", settings.text)):
         if column and column not in first.column_names:

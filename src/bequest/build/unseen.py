@@ -94,6 +94,9 @@ def _plain(label: str) -> str:
 
 def _drawn_apart(pool: Pool, labels: Sequence[str], settings: SplitSettings) -> str:
     """What to do about labels that the training data have, but on another side or left out."""
+    if 2 * len(labels) > len(pool.ids):
+        many = f"{len(labels)} labels for {len(pool.ids)} samples"
+        return f"these are {many}: numbers or names rather than classes"
     if settings.train_samples and settings.train_samples < len(labels):
         return f"`train_samples` must be {len(labels)} or more: one of every label"
     return other_seed(pool, settings) or "give more samples of these labels, or leave them out"

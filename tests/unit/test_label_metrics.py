@@ -1,5 +1,6 @@
 """F1 and its kin, and areas under curves, against scikit-learn."""
 
+import json
 import warnings
 
 import numpy as np
@@ -93,6 +94,18 @@ def matrix_of(*columns, labels=("no", "yes"), **outcomes):
     cells = {(i, "t", 0): Outcomes(samples, c, labels=labels, **outcomes)
              for i, c in enumerate(columns)}  # fmt: skip
     return Matrix(Cells(rows, ("t",), (0,), cells, {}, {}))
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_test_of_one_label_has_no_areas_and_says_why(label):
+    columns = {"label": np.full(9, label), "predicted": np.full(9, label), "correct": np.ones(9),
+               "log_odds": np.arange(9.0)}  # fmt: skip
+    matrix = matrix_of(columns)
+    with pytest.raises(RequestError, match="all its samples have the same label"):
+        matrix.value("roc_auc", 0, "t")
+    told = json.dumps(matrix.to_json(), allow_nan=False)
+    assert "roc_auc" not in told
+    assert matrix.value("f1", 0, "t").value == 1
 
 
 def test_what_is_always_right_is_as_sure_as_its_rarest_label_has_samples():

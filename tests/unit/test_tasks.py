@@ -161,3 +161,8 @@ print(sorted(heavy & set(sys.modules)))
 
 def test_every_task_has_a_summary():
     assert all(entry.summary for entry in known("tasks").values())
+
+
+def test_labels_that_are_whole_numbers_stand_in_their_order():
+    names = ["1", "-1", "10", "2", "-10", "-2", "0", "b2", "b10", "-x"]
+    assert label_space(names) == ("-10", "-2", "-1", "0", "1", "2", "10", "-x", "b2", "b10")

@@ -104,7 +104,13 @@ def test_a_rare_label_on_the_wrong_side_names_a_seed_that_helps(tmp_path):
 
 def test_as_many_labels_as_rows_can_not_be_learned(tmp_path):
     path = csv(tmp_path / "t.csv", [(n, f"id{n}") for n in range(300)])
-    with pytest.raises(RequestError, match=r"and \d+ more; give more samples of these labels"):
+    with pytest.raises(RequestError, match="300 labels for 300 samples: numbers or names"):
+        loaded("csv", path=path)
+
+
+def test_many_rare_labels_are_to_be_left_out(tmp_path):
+    path = csv(tmp_path / "t.csv", [(n, f"id{n}" if n < 60 else n % 2) for n in range(300)])
+    with pytest.raises(RequestError, match=r"\d+ more; give more samples of these labels"):
         loaded("csv", path=path)
 
 
@@ -150,7 +156,7 @@ def saved(place, test_labels, kind=None, train_labels=(0, 1)):
         made = datasets.Dataset.from_dict(rows)
         return made.cast_column("label", kind) if kind and labels else made
 
-    sides = {"train": side(100, train_labels), "test": side(30, test_labels)}
+    sides = {"test": side(30, test_labels), "train": side(100, train_labels)}
     datasets.DatasetDict(sides).save_to_disk(str(place))
     return str(place)
 

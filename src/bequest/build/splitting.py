@@ -18,7 +18,7 @@ import numpy as np
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,7 +33,8 @@ TRAIN, VALIDATION, TEST = range(3)
 FIELD_SIDES = {"path": TRAIN, "validation_path": VALIDATION, "test_path": TEST}
 # Added to the seed, so that samples chosen for another purpose are not those of one side.
 CHOSEN, SHARED = 2**31, 2**32
-_TRIED = 100  # seeds that are looked through for one that gives every side its samples
+# Seeds, and samples over all of them, that are looked through for one under which sides are usable.
+_SEEDS, _SAMPLES = 100, 5_000_000
 
 
 @dataclass(frozen=True)
@@ -104,23 +105,32 @@ def divide(pool: Pool, settings: SplitSettings) -> tuple[Sides, list[str]]:
         groups = "" if pool.group is None else f" in {len(np.unique(pool.group))} groups"
         count = len(np.unique(pool.ids))
         what = f"no sample is left for {' and '.join(empty)}"
-        fix = other_seed(pool, settings, lambda found: all(map(len, found.values())))
         raise RequestError(
             Problem(
                 f"{what}; there are {count} different samples{groups}",
-                fix or "give more data, or other shares",
+                other_seed(pool, settings) or "give more data, or other shares",
                 (empty[0],) if empty[0] != "train" else (),
             )
         )
     return sides, notes
 
 
-def other_seed(pool: Pool, settings: SplitSettings, fits: Callable[[Sides], bool]) -> str:
-    """The advice to take the first other seed whose sides fit; empty where none is found."""
+def unseen(pool: Pool, sides: Sides, side: SplitName) -> NDArray[np.int64]:
+    """Rows of a side whose label no training sample has."""
+    rows = sides.get(side, np.zeros(0, np.int64))
+    return rows[~np.isin(pool.targets[rows], pool.targets[sides["train"]])]
+
+
+def other_seed(pool: Pool, settings: SplitSettings) -> str:
+    """The advice to take the first seed that leaves no side empty and no label to the others alone.
+
+    Empty where none is found.
+    """
     if not _wanted(pool, settings):
         return ""
-    for seed in range(_TRIED):
-        if fits(_divided(pool, settings.model_copy(update={"split_seed": seed}))[0]):
+    for seed in range(min(_SEEDS, _SAMPLES // max(1, len(pool.ids)))):
+        sides, _ = _divided(pool, settings.model_copy(update={"split_seed": seed}))
+        if all(len(rows) and not len(unseen(pool, sides, side)) for side, rows in sides.items()):
             return f"draw other sides with `split_seed: {seed}`, or with other shares"
     return ""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bequest.build.splitting import SIDES, TRAIN, other_seed
+from bequest.build.splitting import SIDES, TRAIN, other_seed, unseen
 from bequest.core.errors import Problem, RequestError, did_you_mean
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def refuse_unseen(pool: Pool, sides: Sides, labels: Sequence[str], settings: Spl
     """
     problems = [*_without_labels(pool, settings)]
     problems += [
-        _problem(pool, sides, side, unseen, labels, settings)
+        _problem(pool, sides, side, rows, labels, settings)
         for side in _ASKED
-        if len(unseen := _unseen(pool, sides, side))
+        if len(rows := unseen(pool, sides, side))
     ]
     if problems:
         raise RequestError(problems)
@@ -50,25 +50,19 @@ def _without_labels(pool: Pool, settings: SplitSettings) -> Iterator[Problem]:
             yield Problem(what, f"{fix}, and a {side} side is drawn", (f"{side}_path",))
 
 
-def _unseen(pool: Pool, sides: Sides, side: SplitName) -> NDArray[np.int64]:
-    """Rows of a side whose label training lacks."""
-    rows = sides.get(side, np.zeros(0, np.int64))
-    return rows[~np.isin(pool.targets[rows], pool.targets[sides["train"]])]
-
-
 def _problem(
     pool: Pool,
     sides: Sides,
     side: SplitName,
-    unseen: NDArray[np.int64],
+    rows: NDArray[np.int64],
     labels: Sequence[str],
     settings: SplitSettings,
 ) -> Problem:
-    codes, counts = np.unique(pool.targets[unseen], return_counts=True)
+    codes, counts = np.unique(pool.targets[rows], return_counts=True)
     named = [f"`{labels[code]}` ({count})" for code, count in zip(codes, counts, strict=True)]
     more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     what = (
-        f"{len(unseen)} of {len(sides[side])} samples of {side} have labels that no training "
+        f"{len(rows)} of {len(sides[side])} samples of {side} have labels that no training "
         f"sample has: {', '.join(named[:_NAMED])}{more}"
     )
     brought = pool.side == SIDES.index(side)
@@ -76,7 +70,7 @@ def _problem(
         return Problem(what, _drawn_apart(pool, labels, settings))
     field = f"{side}_path"
     there = (field,) if getattr(settings, field, None) else ()
-    if len(codes) == 1 and len(unseen) == len(sides[side]):
+    if len(codes) == 1 and len(rows) == len(sides[side]):
         what = f"every sample of {side} has the label `{labels[codes[0]]}`, and none of training"
         fix = f"it looks withheld: leave the {side} data out, and a {side} side is drawn"
         return Problem(what, fix, there)
@@ -100,9 +94,9 @@ def _plain(label: str) -> str:
 
 def _drawn_apart(pool: Pool, labels: Sequence[str], settings: SplitSettings) -> str:
     """What to do about labels that the training data have, but on another side or left out."""
+    if 2 * len(labels) > len(pool.ids):
+        many = f"{len(labels)} labels for {len(pool.ids)} samples"
+        return f"these are {many}: numbers or names rather than classes"
     if settings.train_samples and settings.train_samples < len(labels):
         return f"`train_samples` must be {len(labels)} or more: one of every label"
-    advice = other_seed(
-        pool, settings, lambda found: not any(len(_unseen(pool, found, side)) for side in _ASKED)
-    )
-    return advice or "give more samples of these labels, or leave them out"
+    return other_seed(pool, settings) or "give more samples of these labels, or leave them out"

@@ -22,11 +22,14 @@ _OF_TWO = ("label", "log_odds")
 
 
 class _Counts(NamedTuple):
-    """Weight of the samples of each label, [..., labels]: truly, as predicted, and both."""
+    """Weight of each label's right samples, of those it misses, and takes wrongly, [..., labels].
 
-    true: NDArray[np.float64]
-    said: NDArray[np.float64]
+    Without a mistake the last two are 0, and what is made of them is exactly 1.
+    """
+
     right: NDArray[np.float64]
+    missed: NDArray[np.float64]
+    taken: NDArray[np.float64]
 
 
 @metric(
@@ -55,7 +58,8 @@ def weighted_f1(columns: Columns, weights: NDArray[Any]) -> NDArray[Any]:
     = Σ_l n_l/n · 2 · TP_l / (2 · TP_l + FP_l + FN_l)
     """
     counts = _counts(columns, weights)
-    found = (_f1(counts) * counts.true).sum(axis=-1) / counts.true.sum(axis=-1)
+    true = counts.right + counts.missed
+    found = (_f1(counts) * true).sum(axis=-1) / true.sum(axis=-1)
     return np.asarray(found, weights.dtype)
 
 
@@ -76,7 +80,7 @@ def precision(columns: Columns, weights: NDArray[Any]) -> NDArray[Any]:
     A label that is never predicted counts as 0, as in scikit-learn.
     """
     counts = _counts(columns, weights)
-    return _mean(_quotient(counts.right, counts.said), weights)
+    return _mean(_quotient(counts.right, counts.taken), weights)
 
 
 @metric(
@@ -96,7 +100,7 @@ def recall(columns: Columns, weights: NDArray[Any]) -> NDArray[Any]:
     A label that is predicted and no sample has counts as 0, as in scikit-learn.
     """
     counts = _counts(columns, weights)
-    return _mean(_quotient(counts.right, counts.true), weights)
+    return _mean(_quotient(counts.right, counts.missed), weights)
 
 
 @metric(
@@ -113,8 +117,8 @@ def roc_auc(columns: Columns, weights: NDArray[Any]) -> NDArray[Any]:
 
     = 1/(n₁ · n₀) · Σ_{i: yᵢ=1} Σ_{k: yₖ=0} ([oᵢ > oₖ] + ½ · [oᵢ = oₖ]),  o: log-odds of label 1
 
-    For tasks of two labels, which stand in natural order (0 and 1, no and yes). Not a number where
-    the test has one of them only.
+    For tasks of two labels, which stand in natural order (0 and 1, no and yes), where the test has
+    both.
     """
     found = ranking.area_under_curve(columns["log_odds"], columns["label"], weights)
     return found.astype(weights.dtype, copy=False)
@@ -134,8 +138,8 @@ def average_precision(columns: Columns, weights: NDArray[Any]) -> NDArray[Any]:
 
     = Σ_k (R_k − R_{k−1}) · P_k,  k: different log-odds of label 1, falling
 
-    For tasks of two labels, which stand in natural order (0 and 1, no and yes). Not a number where
-    no sample of the test has the second one.
+    For tasks of two labels, which stand in natural order (0 and 1, no and yes), where the test has
+    both.
     """
     found = ranking.average_precision(columns["log_odds"], columns["label"], weights)
     return found.astype(weights.dtype, copy=False)
@@ -148,12 +152,14 @@ def _counts(columns: Columns, weights: NDArray[Any]) -> _Counts:
     label, predicted = columns["label"], columns["predicted"]
     names, codes = np.unique(np.concatenate([label, predicted]), return_inverse=True)
     true, said, count = codes[: len(label)], codes[len(label) :], len(names)
-    right = np.where(true == said, true, count)  # those that are wrong stand behind all labels
-    return _Counts(
-        _totals(weights, true, count),
-        _totals(weights, said, count),
-        _totals(weights, right, count + 1)[..., :count],
+    right = true == said
+    # what a label has no part in stands behind all labels
+    parts = (
+        np.where(right, true, count),
+        np.where(right, count, true),
+        np.where(right, count, said),
     )
+    return _Counts(*(_totals(weights, part, count + 1)[..., :count] for part in parts))
 
 
 def _totals(weights: NDArray[Any], codes: NDArray[np.intp], count: int) -> NDArray[np.float64]:
@@ -171,12 +177,14 @@ def _totals(weights: NDArray[Any], codes: NDArray[np.intp], count: int) -> NDArr
 
 
 def _f1(counts: _Counts) -> NDArray[np.float64]:
-    return _quotient(2 * counts.right, counts.true + counts.said)
+    return _quotient(2 * counts.right, counts.missed + counts.taken)
 
 
 def _mean(of_labels: NDArray[np.float64], weights: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(of_labels.mean(axis=-1), weights.dtype)
 
 
-def _quotient(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+def _quotient(part: NDArray[np.float64], rest: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The part of itself and the rest; 0 where there is nothing."""
+    whole = part + rest
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

@@ -41,6 +41,7 @@ class Panel:
         self._first = first
         self._cells: dict[Cell, tuple[Outcomes, NDArray[np.intp]]] = {}
         self._drawn: dict[tuple[str, Member], Drawn] = {}
+        self._rarest: dict[tuple[str, Member], tuple[int, int]] = {}
         starts = np.flatnonzero(np.diff(self._keys[0], prepend=self._keys[0][0] - 1))
         self.unit_ids = self._keys[0, starts]
         self.counts = np.diff(starts, append=self._keys.shape[1])  # samples of each unit
@@ -118,6 +119,12 @@ class Panel:
 
     def rarest(self, name: str, cells: Sequence[Cell]) -> tuple[int, int]:
         """Units that have the rarest value of a column in any of the cells, and how many values."""
+        key = name, tuple(cells)
+        if key not in self._rarest:
+            self._rarest[key] = self._counted(name, cells)
+        return self._rarest[key]
+
+    def _counted(self, name: str, cells: Sequence[Cell]) -> tuple[int, int]:
         unit = np.repeat(np.arange(self.units), self.counts)
         fewest, most = self.units, 1
         for values in self._column(name, cells).T:

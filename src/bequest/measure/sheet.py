@@ -82,7 +82,7 @@ class Sheet:
         if lacking:
             said = f"it does not record {', '.join(sorted(lacking))}"
             return f"{said}; {metric.recorded}" if metric.recorded else said
-        return self.why_undefined(metric, row)
+        return self._nothing_to_tell(metric, panel, own) or self.why_undefined(metric, row)
 
     def why_undefined(self, metric: Metric, row: int) -> str:
         """Why a score whose columns were recorded is not finite; empty where it is."""
@@ -101,6 +101,13 @@ class Sheet:
         plain = "it is infinite" if any(map(isinf, points)) else "it is undefined"
         found = (panel.not_finite(name, cell) for name in metric.needs for cell in self._own(row))
         return next(filter(None, found), f"{plain} for these samples")
+
+    @staticmethod
+    def _nothing_to_tell(metric: Metric, panel: Panel, own: Sequence[Cell]) -> str:
+        """Why a metric that compares the values of a column can't be had: there is but one."""
+        if not metric.rarest or metric.alike or panel.rarest(metric.rarest, own)[1] > 1:
+            return ""
+        return f"all its samples have the same {metric.rarest}"
 
     def why_not_paired(self, metric: Metric, row: int, against: int) -> str:
         """Why two measured rows can't be compared by the metric; empty where they can."""

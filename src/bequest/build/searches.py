@@ -53,13 +53,15 @@ def searches(settings: SearchSettings, name: str, found: Collected) -> Retrieval
     """
     _refuse_unknown(found)
     sides, places = _sides(settings, found), {item: row for row, item in enumerate(found.items)}
-    test = _split(sides.test, [places[found.queries[query][0]] for query in sides.test])
-    gallery = _split(tuple(found.items.values()), None, tuple(found.items))
+    units = [places[found.queries[query][0]] for query in sides.test]
+    test = _split(sides.test, ["query"] * len(units), units)
+    gallery = _split(tuple(found.items.values()), ["document"] * len(places), None, tuple(places))
     splits = {"train": _lesson(settings, found, sides, places), "test": test}
     belongs = relevance([[places[item] for item in found.queries[query]] for query in sides.test])
     told = {"kind": "search", "matches": belongs.items.tolist(), "ends": belongs.ends.tolist()}
     digest = fingerprint((), {**splits, "gallery": gallery}, told)  # type: ignore[dict-item]
     index = settings.stored_in()
+    stored, left_out = lined_up(index, tuple(found.items)) if index else (None, ())
     return Retrieval(
         name,
         settings.purpose,
@@ -69,8 +71,8 @@ def searches(settings: SearchSettings, name: str, found: Collected) -> Retrieval
         gallery,
         belongs,
         digest,
-        lined_up(index, tuple(found.items)) if index else None,
-        tuple(_notes(sides)),
+        stored,
+        (*_notes(sides), *left_out),
     )
 
 
@@ -106,6 +108,7 @@ def _lesson(
         owners = dict.fromkeys(item for item in found.items if item not in sides.tested)
     chosen = dict.fromkeys(spread(list(owners), settings.train_items))
     texts = {found.items[item]: item for item in chosen}
+    roles = dict.fromkeys(texts, "document")
     if settings.labelled:
         texts |= {
             query: found.queries[query][0]
@@ -115,11 +118,12 @@ def _lesson(
     kept = {text: item for text, item in texts.items() if text not in hidden}
     classes = {item: number for number, item in enumerate(dict.fromkeys(kept.values()))}
     targets = [classes[item] for item in kept.values()] if settings.labelled else None
-    return _split(tuple(kept), None, targets=targets)
+    return _split(tuple(kept), [roles.get(text, "query") for text in kept], None, targets=targets)
 
 
 def _split(
     texts: Sequence[str],
+    roles: Sequence[str],
     unit: Sequence[int] | None,
     names: Sequence[str] = (),
     targets: Sequence[int] | None = None,
@@ -127,7 +131,7 @@ def _split(
     pairs = zip(names or texts, texts, strict=True)  # items of equal texts are still two
     ids = content_ids(_SEPARATOR.join(pair).encode() for pair in pairs)
     return Split(
-        Texts(tuple(texts)),
+        Texts(tuple(texts), roles=tuple(roles)),
         None if targets is None else np.array(targets, np.int64),
         ids,
         None if unit is None else np.array(unit, np.int64),

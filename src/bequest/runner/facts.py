@@ -6,7 +6,7 @@ Models may be large and slow to build: they are built once, looked at, and let g
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bequest.build.encoder import width_of
 from bequest.build.heads import head_names, one_head_per_task
@@ -30,7 +30,8 @@ class Facts:
     bytes: of all it holds; work: floating-point operations of a forward pass over a batch;
     heads: names of the tasks it has heads for; no_heads: why it can't have one head per task.
     width: numbers in the vectors it gives, if it does; compared: how many of them, the first, are
-        compared with an older model's.
+        compared with an older model's; learns: of how many it learns to match, where that is fixed.
+    notes: what a user should know of how it was read.
     """
 
     bytes: int
@@ -39,6 +40,8 @@ class Facts:
     no_heads: tuple[Problem, ...]
     width: int | None = None
     compared: int | None = None
+    learns: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def look_at(model: Model, shape: tuple[int, ...], *, searched: bool = False) -> Facts:
@@ -50,7 +53,14 @@ def look_at(model: Model, shape: tuple[int, ...], *, searched: bool = False) -> 
     size, work = int(parameter_cost(model)["bytes"]), work_of(model, shape)
     width = width_of(model, shape[1:]) if searched and "embed" in model.answers else None
     heads, compared = frozenset(head_names(model)), getattr(model, "compared", width)
-    return Facts(size, work, heads, tuple(_no_heads(model)), width, compared)
+    learns, wrong = getattr(model, "learns", None), tuple(_no_heads(model))
+    return Facts(size, work, heads, wrong, width, compared, learns, _notes(model))
+
+
+def _notes(model: Any) -> tuple[str, ...]:
+    """Those of the model, or of the one inside it."""
+    inner = getattr(model, "inner", None)
+    return tuple(getattr(model, "notes", ())) or (() if inner is None else _notes(inner))
 
 
 def work_of(model: Model, shape: tuple[int, ...]) -> float:

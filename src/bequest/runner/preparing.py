@@ -19,7 +19,7 @@ from bequest.runner.facts import look_at
 from bequest.runner.heads import heads_problems
 from bequest.runner.moments import moments_problems
 from bequest.runner.strangers import built_for, stranger_problems, strangers
-from bequest.runner.widths import width_problems
+from bequest.runner.widths import in_indexes, width_problems
 from bequest.store.journal import derive
 from bequest.store.processes import ALONE
 from bequest.transfer.bench import TaskView
@@ -111,10 +111,12 @@ def prepare(
     facts: dict[str, Facts] = {}
     prepared = Prepared(plan, tasks, chosen, facts)
     if not problems:
+        wrong: list[Problem] = []
         for name in plan.models:
-            problems += _attempt(partial(_look, prepared, name, facts), ("models", name))
+            problems += _attempt(partial(_look, prepared, name, facts, wrong), ("models", name))
+        problems = problems or [*width_problems(plan, tasks, facts)] or wrong
     if not problems:
-        problems = [*heads_problems(plan, facts), *width_problems(plan, tasks, facts)]
+        problems = [*heads_problems(plan, facts)]
     if problems:
         raise RequestError([draft.locate(problem) for problem in problems])
     return prepared
@@ -146,12 +148,16 @@ def _gate_problems(plan: Plan) -> list[Problem]:
     return check_rules(plan.gate, recorded, [*stages, *plan.models])
 
 
-def _look(prepared: Prepared, name: str, facts: dict[str, Facts]) -> None:
+def _look(prepared: Prepared, name: str, facts: dict[str, Facts], in_index: list[Problem]) -> None:
+    """Take down the facts of a model, and what is wrong with vectors that it is to have made."""
     plan = prepared.plan
     batch = max(step.fit.batch_size for step in plan.steps)
     built = prepared.build(name, plan.seeds[0])
     searched = any(task.asks == "embed" for task in prepared.tasks.values())
-    facts[name] = look_at(built, (batch, *prepared.pattern.shape), searched=searched)
+    notes, wrong = in_indexes(plan, prepared.tasks, name, built)
+    in_index += wrong
+    found = look_at(built, (batch, *prepared.pattern.shape), searched=searched)
+    facts[name] = replace(found, notes=(*found.notes, *notes))
 
 
 def _load(tasks: dict[str, Task], name: str, spec: TaskSpec) -> None:

@@ -153,6 +153,11 @@ class BasisVectors(Vectors):
         """The part for the old gallery."""
         return self.sizes.old_width
 
+    @property
+    def learns(self) -> int:
+        """Numbers in the vectors of the independent model, which its own part is to match."""
+        return self.sizes.width
+
     def mapped(self, vectors: torch.Tensor) -> torch.Tensor:
         """The whole vectors, all of length √(1 + scale²), or `scale` where nothing is beside."""
         return self.parts(vectors).whole

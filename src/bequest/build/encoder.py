@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from bequest.build.inner import Inner
+from bequest.build.inner import Inner, spec_of
 from bequest.core.errors import Problem
 from bequest.core.live import Texts
 from bequest.lazy import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
+
+    from bequest.core.find import Kind
 
 
 class Behind(Inner):
@@ -23,7 +25,13 @@ class Behind(Inner):
     """
 
     answers: ClassVar[Collection[str]] = frozenset({"embed"})
+    inner: ClassVar[Mapping[str, Kind]] = {"of": "models", "old": "models"}
 
+    old: dict[str, Any] | None = Field(
+        None,
+        description="The model whose vectors the new ones are compared with, which says how long "
+        "they must be: `use:` and its settings, or its name in the recipe.",
+    )
     frozen: bool | None = Field(
         None, description="Whether the encoder stays as it is; by default if it has its weights."
     )
@@ -38,7 +46,21 @@ class Behind(Inner):
         if not problems and not {"embed", "logits"} & set(self.base().protocols()):
             what = f"`{self.of['use']}` gives neither vectors nor logits"
             problems.append(Problem(what, "use an embedder or a classifier", ("of", "use")))
+        if self.old is not None and "embed" not in spec_of(self.old).protocols():
+            what = f"`{self.old['use']}` gives no vectors"
+            problems.append(Problem(what, "name an embedder", ("old", "use")))
         return problems
+
+    def width_of_old(self, shape: tuple[int, ...], kind: str) -> int | None:
+        """How long the vectors of `old` are; None where it is left out.
+
+        Raises:
+            RequestError: that model can't be had, or takes other inputs.
+        """
+        if self.old is None:
+            return None
+        with torch.random.fork_rng():  # what is drawn for the layers stays what it is
+            return width_of(spec_of(self.old).build(shape, kind, ()), shape)
 
     def encoder(
         self, shape: tuple[int, ...], kind: str, width: int

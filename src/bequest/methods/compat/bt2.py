@@ -195,7 +195,8 @@ class Bt2Network(Behind):
     """An encoder with two orthogonal bases behind it; method `bt2` trains it.
 
     It gives vectors of `extra + width` numbers, of which the first `old_width` are compared with
-    old ones. `width` and `old_width` are those of the encoder when left out.
+    old ones. When left out, `width` is that of the encoder, and `old_width` that of `old` or of the
+    encoder.
     """
 
     width: int | None = Field(
@@ -237,14 +238,15 @@ class Bt2Network(Behind):
         return BasisVectors(inner, nn.ModuleDict(layers), frozen, sizes, self.scale)
 
     def _sizes(self, shape: tuple[int, ...], kind: str) -> Sizes:
+        old_width = self.old_width or self.width_of_old(shape, kind)
         own = None
-        if self.width is None or self.old_width is None:
+        if self.width is None or old_width is None:
             base = self.base()
             if "embed" not in base.protocols():
                 what = "the encoder has no width of its own"
                 raise RequestError(Problem(what, "say `width` and `old_width`", ("width",)))
             own = width_of(base.build(shape, kind, ()), shape)
-        return Sizes(cast("int", self.width or own), cast("int", self.old_width or own), self.extra)
+        return Sizes(cast("int", self.width or own), cast("int", old_width or own), self.extra)
 
 
 def _orthogonal(width: int) -> torch.nn.Module:

@@ -34,6 +34,11 @@ class Inner(ModelSpec):
         """What the other model answers."""
         return self.base().protocols()
 
+    def made_to_answer(self, protocols: Collection[str]) -> str:
+        """What to write in the other model."""
+        fix = self.base().made_to_answer(protocols) if {*self.answers} & {*protocols} else ""
+        return f"{fix} in `of`" if fix else ""
+
     def kinds(self) -> Collection[str]:
         """What the other model takes."""
         return self.base().kinds()

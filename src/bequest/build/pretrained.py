@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bequest.build import finding
+from bequest.build.assets.known import known_assets
 from bequest.build.assets.names import is_asset
 from bequest.build.bounds import no_larger_than, refuse_counts
 from bequest.build.gguf_header import elements_in
-from bequest.build.paths import missing, read_json
+from bequest.build.paths import located, missing, read_json
 from bequest.build.placing import not_numbers, one_level_up, placed, unwrapping
 from bequest.build.sentence_files import sentence_files
 from bequest.build.weight_files import (
@@ -44,6 +46,7 @@ _FAMILIES = {
     "ForPreTraining": EMBEDDER,
     "Model": EMBEDDER,
 }
+_NEAR = 0.85  # of a name that is surely a misspelt one, and no hub id
 _GGUF = b"GGUF"
 _PANIC = "PanicException"  # of the tokenizers' Rust; it is no Exception
 _FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.tiktoken", "vocab.txt", "merges.txt"]
@@ -75,9 +78,16 @@ def at_hand(path: str) -> Files | None:
     """
     if place := finding.at_hand(path):
         return files_of(path, place)
-    if is_asset(path) or _HUB_ID.fullmatch(path):
+    if is_asset(path):
         return None
-    raise RequestError(missing(path))
+    beside = located(path).parent
+    if not _HUB_ID.fullmatch(path) or (beside != Path() and beside.is_dir()):
+        raise RequestError(missing(path))
+    known = [*known_assets(), *(one.name for one in Path().iterdir() if one.is_dir())]
+    if meant := get_close_matches(path, known, n=1, cutoff=_NEAR):
+        what = f"`{path}` is neither a folder nor an asset"
+        raise RequestError(Problem(what, "name one of these, or a hub id", ("path",), meant[0]))
+    return None
 
 
 def fetched(path: str, revision: str | None) -> Files:

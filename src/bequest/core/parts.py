@@ -65,6 +65,10 @@ class ModelSpec(Part):
         """The protocols that a model of these settings answers, as far as is known unbuilt."""
         return self.answers
 
+    def made_to_answer(self, protocols: Collection[str]) -> str:
+        """What to write so that the model answers one of these; empty if no setting does it."""
+        return ""
+
     def kinds(self) -> Collection[str]:
         """The kinds of input that a model of these settings takes; empty means any."""
         return self.takes

@@ -19,6 +19,7 @@ from bequest.runner.facts import look_at
 from bequest.runner.heads import heads_problems
 from bequest.runner.moments import moments_problems
 from bequest.runner.strangers import built_for, stranger_problems, strangers
+from bequest.runner.unknown_tokens import unknown_tokens
 from bequest.runner.widths import in_indexes, width_problems
 from bequest.store.journal import derive
 from bequest.store.processes import ALONE
@@ -156,8 +157,11 @@ def _look(prepared: Prepared, name: str, facts: dict[str, Facts], in_index: list
     searched = any(task.asks == "embed" for task in prepared.tasks.values())
     notes, wrong = in_indexes(plan, prepared.tasks, name, built)
     in_index += wrong
+    told, wrong = unknown_tokens(built, prepared.asked.values())
+    if wrong:
+        raise RequestError(wrong)
     found = look_at(built, (batch, *prepared.pattern.shape), searched=searched)
-    facts[name] = replace(found, notes=(*found.notes, *notes))
+    facts[name] = replace(found, notes=(*found.notes, *told, *notes))
 
 
 def _load(tasks: dict[str, Task], name: str, spec: TaskSpec) -> None:

@@ -67,6 +67,11 @@ class Hf(ModelSpec):
             return self.answers if family is None else pretrained.protocols_of(family)
         return ("logits",)
 
+    def made_to_answer(self, protocols: Collection[str]) -> str:
+        """A classifier is a new head away."""
+        headless = "logits" in protocols and not self.new_head
+        return "write `new_head: true`" if headless else ""
+
     def kinds(self) -> Collection[str]:
         """What the model takes; anything that such models may, while its files aren't here."""
         family = self._family()

@@ -23,11 +23,15 @@ def small(width):
     return {"use": "embedder", "width": width, "of": MLP}
 
 
-def built(told, name):
+def ready_for(told):
     draft = read(told)
     plan, problems = check(draft)
     assert not problems
-    return prepare(draft, plan, "cpu").build(name, 0)
+    return prepare(draft, plan, "cpu")
+
+
+def built(told, name):
+    return ready_for(told).build(name, 0)
 
 
 def test_settings_stand_where_a_name_stood():
@@ -88,7 +92,11 @@ def test_widths_follow_the_old_model(use, wide):
     method = {"embedder": "bct"}.get(use, use)
     told = recipe(method, old=small(5), base=small(9), new={"use": use, "of": "base", "old": "old"})
     told["models"]["new"] |= extra
-    model = built(told, "new")
+    ready = ready_for(told)
+    model = ready.build("new", 0)
+    described = ready.described("new")
+    assert described["old"] is None  # what is delivered needs no old model to be built
+    assert described["width" if use == "embedder" else "old_width"] == 5
     assert model.compared == 5
     assert model.embed(torch.zeros(1, 1, 8, 8)).shape == (1, wide)
 
@@ -107,11 +115,8 @@ def test_a_width_that_the_independent_model_does_not_have_is_found_before_the_wo
     step = {"name": "up", "method": {"use": "bt2"}}
     told |= {"steps": [step | {"models": {"old": "old", "independent": "other", "new": "new"}}]}
     del told["method"]
-    draft = read(told)
-    plan, problems = check(draft)
-    assert not problems
     with pytest.raises(RequestError, match="learns vectors of 9 numbers from `other`, which has 7"):
-        prepare(draft, plan, "cpu")
+        ready_for(told)
 
 
 def test_the_old_model_must_give_vectors():

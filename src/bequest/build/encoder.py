@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from bequest.build.inner import Inner, spec_of
-from bequest.core.errors import Problem
+from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Texts
 from bequest.lazy import torch
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from bequest.core.find import Kind
+    from bequest.core.parts import ModelSpec
 
 
 class Behind(Inner):
@@ -51,16 +52,19 @@ class Behind(Inner):
             problems.append(Problem(what, "name an embedder", ("old", "use")))
         return problems
 
-    def width_of_old(self, shape: tuple[int, ...], kind: str) -> int | None:
-        """How long the vectors of `old` are; None where it is left out.
+    def settled(self, shape: tuple[int, ...], kind: str) -> ModelSpec:
+        """The same with the length of the vectors of `old`, where it is not said, and without it.
 
         Raises:
             RequestError: that model can't be had, or takes other inputs.
         """
         if self.old is None:
-            return None
-        with torch.random.fork_rng():  # what is drawn for the layers stays what it is
-            return width_of(spec_of(self.old).build(shape, kind, ()), shape)
+            return self
+        field = "old_width" if "old_width" in type(self).model_fields else "width"
+        width = getattr(self, field)
+        if width is None:
+            width = _width_of_old(spec_of(self.old), shape, kind)
+        return self.model_copy(update={field: width, "old": None})
 
     def encoder(
         self, shape: tuple[int, ...], kind: str, width: int
@@ -85,6 +89,14 @@ class Behind(Inner):
     def comes_with_weights(self) -> bool:
         """The layers behind the encoder are new in every build."""
         return False
+
+
+def _width_of_old(old: ModelSpec, shape: tuple[int, ...], kind: str) -> int:
+    try:
+        with torch.random.fork_rng():  # what is drawn for the layers stays what it is
+            return width_of(old.build(shape, kind, ()), shape)
+    except RequestError as error:
+        raise RequestError([problem.under("old") for problem in error.problems]) from error
 
 
 def _nothing(width: int) -> torch.nn.Module:

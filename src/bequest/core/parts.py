@@ -81,6 +81,14 @@ class ModelSpec(Part):
         """Whether its weights can be changed."""
         return True
 
+    def settled(self, shape: tuple[int, ...], kind: str) -> ModelSpec:
+        """The same settings with what follows from another model that they name; itself if none.
+
+        Raises:
+            RequestError: the other model can't be had.
+        """
+        return self
+
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Model:
         """The live model for inputs of `shape` (one sample) and `kind`, answering for `labels`.
 

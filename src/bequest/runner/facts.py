@@ -53,7 +53,8 @@ def look_at(model: Model, shape: tuple[int, ...], *, searched: bool = False) -> 
     size, work = int(parameter_cost(model)["bytes"]), work_of(model, shape)
     width = width_of(model, shape[1:]) if searched and "embed" in model.answers else None
     heads, compared = frozenset(head_names(model)), getattr(model, "compared", width)
-    learns, wrong = getattr(model, "learns", None), tuple(_no_heads(model))
+    learns = getattr(getattr(model, "sizes", None), "width", None)
+    wrong = tuple(_no_heads(model))
     return Facts(size, work, heads, wrong, width, compared, learns, _notes(model))
 
 

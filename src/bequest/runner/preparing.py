@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bequest.core.live import Model, Task
-    from bequest.core.parts import TaskSpec
+    from bequest.core.parts import ModelSpec, TaskSpec
     from bequest.recipe.draft import Draft
     from bequest.recipe.plan import Plan
     from bequest.runner.facts import Facts
@@ -42,13 +42,14 @@ if TYPE_CHECKING:
 class Prepared:
     """A checked request with its data loaded; models are built per seed.
 
-    facts: of every input model.
+    facts: of every input model. settled: their settings, as far as they were asked for.
     """
 
     plan: Plan
     tasks: Mapping[str, Task]
     device: torch.device
     facts: Mapping[str, Facts]
+    settled: dict[str, ModelSpec] = field(default_factory=dict)
 
     @property
     def pattern(self) -> Task:
@@ -61,13 +62,28 @@ class Prepared:
         odd = strangers(self.plan, self.tasks)
         return {name: task for name, task in self.tasks.items() if name not in odd}
 
+    def spec(self, name: str) -> ModelSpec:
+        """The settings of an input model, with what follows from others filled in."""
+        if name not in self.settled:
+            first = self.pattern
+            self.settled[name] = self.plan.models[name].settled(first.shape, first.kind)
+        return self.settled[name]
+
+    def described(self, name: str) -> dict[str, Any]:
+        """The same as a recipe would write them, `use` among them."""
+        written: dict[str, Any] = self.plan.resolved["models"][name]
+        before, after = self.plan.models[name], self.spec(name)
+        fields = type(after).model_fields if after is not before else ()
+        return {**written, **{field: getattr(after, field) for field in fields
+                              if getattr(after, field) != getattr(before, field)}}  # fmt: skip
+
     def build(self, name: str, seed: int) -> Model:
         """The input model called `name` as it is under `seed`, on the device.
 
         Its label space is the tasks': logits stand in the order of their labels.
         """
         first = self.pattern
-        spec = self.plan.models[name]
+        spec = self.spec(name)
         with seeded(derive(seed, "model", name)):
             model = spec.build(first.shape, first.kind, first.labels)
         model.module.to(self.device).eval()

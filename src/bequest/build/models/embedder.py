@@ -34,6 +34,5 @@ class Embedder(Behind):
         from bequest.build.embedding import UnitVectors
         from bequest.lazy import torch
 
-        width = self.width or self.width_of_old(shape, kind) or _WIDTH
-        inner, trunk, frozen = self.encoder(shape, kind, width)
+        inner, trunk, frozen = self.encoder(shape, kind, self.width or _WIDTH)
         return UnitVectors(inner, torch.nn.ModuleDict({"trunk": trunk}), frozen)

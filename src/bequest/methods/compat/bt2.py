@@ -153,11 +153,6 @@ class BasisVectors(Vectors):
         """The part for the old gallery."""
         return self.sizes.old_width
 
-    @property
-    def learns(self) -> int:
-        """Numbers in the vectors of the independent model, which its own part is to match."""
-        return self.sizes.width
-
     def mapped(self, vectors: torch.Tensor) -> torch.Tensor:
         """The whole vectors, all of length √(1 + scale²), or `scale` where nothing is beside."""
         return self.parts(vectors).whole
@@ -195,8 +190,7 @@ class Bt2Network(Behind):
     """An encoder with two orthogonal bases behind it; method `bt2` trains it.
 
     It gives vectors of `extra + width` numbers, of which the first `old_width` are compared with
-    old ones. When left out, `width` is that of the encoder, and `old_width` that of `old` or of the
-    encoder.
+    old ones. `width` and `old_width` are those of the encoder when left out.
     """
 
     width: int | None = Field(
@@ -238,15 +232,14 @@ class Bt2Network(Behind):
         return BasisVectors(inner, nn.ModuleDict(layers), frozen, sizes, self.scale)
 
     def _sizes(self, shape: tuple[int, ...], kind: str) -> Sizes:
-        old_width = self.old_width or self.width_of_old(shape, kind)
         own = None
-        if self.width is None or old_width is None:
+        if self.width is None or self.old_width is None:
             base = self.base()
             if "embed" not in base.protocols():
                 what = "the encoder has no width of its own"
                 raise RequestError(Problem(what, "say `width` and `old_width`", ("width",)))
             own = width_of(base.build(shape, kind, ()), shape)
-        return Sizes(cast("int", self.width or own), cast("int", old_width or own), self.extra)
+        return Sizes(cast("int", self.width or own), cast("int", self.old_width or own), self.extra)
 
 
 def _orthogonal(width: int) -> torch.nn.Module:

@@ -87,8 +87,7 @@ class SplitVectors(UnitVectors):
 class ExtraDimensionsNetwork(Behind):
     """An encoder whose vectors get free numbers behind those for an old gallery.
 
-    Method `extra_dimensions` trains it; `old_width` is that of `old` when left out, or the
-    encoder's own.
+    Method `extra_dimensions` trains it; `old_width` is the encoder's own width when left out.
     """
 
     old_width: int | None = Field(None, ge=1, le=65_536, description="Numbers in old vectors.")
@@ -100,7 +99,6 @@ class ExtraDimensionsNetwork(Behind):
         Raises:
             RequestError: the encoder can't be had, or has no width of its own.
         """
-        old_width = self.old_width or self.width_of_old(shape, kind)
-        old_width = old_width or width_of(self.base().build(shape, kind, ()), shape)
+        old_width = self.old_width or width_of(self.base().build(shape, kind, ()), shape)
         inner, trunk, frozen = self.encoder(shape, kind, old_width + self.extra)
         return SplitVectors(inner, torch.nn.ModuleDict({"trunk": trunk}), frozen, old_width)

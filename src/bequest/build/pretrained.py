@@ -19,7 +19,6 @@ from bequest.build.placing import not_numbers, one_level_up, placed, unwrapping
 from bequest.build.sentence_files import sentence_files
 from bequest.build.weight_files import (
     entries_of,
-    passed_over,
     refuse_quantised,
     some,
     weight_files,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from bequest.build.placing import Placed
     from bequest.build.sentence_files import SentenceFiles
+    from bequest.store.checkpoints import WeightFiles
 
 IMAGE, LANGUAGE, CLASSIFIER, EMBEDDER = "image", "language", "classifier", "embedder"
 
@@ -49,7 +49,15 @@ _FAMILIES = {
 _NEAR = 0.85  # of a name that is surely a misspelt one, and no hub id
 _GGUF = b"GGUF"
 _PANIC = "PanicException"  # of the tokenizers' Rust; it is no Exception
-_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.tiktoken", "vocab.txt", "merges.txt"]
+_FILES = [
+    "*.json",
+    "*.safetensors",
+    "*.jinja",
+    "*.model",
+    "*.tiktoken",
+    "*vocab.txt",
+    "*merges.txt",
+]
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model", "*.tiktoken")
 
 
@@ -58,14 +66,15 @@ class Files:
     """A model's files: a folder as `save_pretrained` writes it, or one GGUF file inside a folder.
 
     folder: where config.json lies; family: what the files hold; gguf: name of the GGUF file, or
-    None; weights: the files with the weights; sentence: what sentence-transformers' files say, if
-    there are some; notes: what a user should know of how they were read, which grows as they are.
+    None; weights: the files with the weights, where it is a folder; sentence: what the files of
+    sentence-transformers say, if there are some; notes: what a user should know of how they were
+    read, which grows as they are.
     """
 
     folder: Path
     family: str
     gguf: str | None = None
-    weights: tuple[Path, ...] = ()
+    weights: WeightFiles | None = None
     sentence: SentenceFiles | None = None
     notes: list[str] = field(default_factory=list, compare=False)
 
@@ -127,7 +136,7 @@ def files_of(path: str, place: Path) -> Files:
     if family != IMAGE and not _has_tokenizer(folder):
         fix = "save the tokenizer into the folder with `save_pretrained`"
         raise _wrong(f"`{path}` has no tokenizer files", fix)
-    return Files(folder, family, None, tuple(weight_files(path, folder)), sentence)
+    return Files(folder, family, None, weight_files(path, folder), sentence)
 
 
 def _config(path: str, folder: Path) -> dict[str, Any]:
@@ -183,7 +192,7 @@ def load(kind: Any, path: str, files: Files, **settings: Any) -> Any:
     """
     new_head = bool(settings.pop("ignore_mismatched_sizes", False))
     with understood(path):
-        names = [] if files.gguf else list(entries_of(files.weights))
+        names = [] if files.gguf else list(entries_of(files.folder))
         wrapped = unwrapping(names)
         net, found = _loaded(kind, files, wrapped, settings, new_head=new_head)
         if not found.whole and (up := one_level_up(names)):
@@ -269,7 +278,7 @@ def _left_out(files: Files, found: Placed, renamed: Mapping[str, str]) -> Iterat
         yield "the names of the weights were read without the prefixes of a wrapped module"
     if found.unused:
         yield f"{len(found.unused)} weights of the files are not used ({some(found.unused)})"
-    if others := passed_over(files.folder, files.weights):
+    if others := [file.name for file in files.weights.left_out] if files.weights else []:
         yield f"{len(others)} other files of weights were not read ({some(others)})"
 
 
@@ -295,7 +304,7 @@ def _elements(files: Files) -> int:
     """How many numbers the weights are, by what the files say once that was checked."""
     if files.gguf:
         return elements_in(files.folder / files.gguf)
-    return elements(entries_of(files.weights).values())
+    return elements(entries_of(files.folder).values())
 
 
 def protocols_of(family: str) -> Collection[str]:

@@ -45,11 +45,12 @@ _DAMAGE = (AttributeError, LookupError, OverflowError, RecursionError, TypeError
 
 
 class Place(NamedTuple):
-    """Where a tensor lies: the file, and what its header says."""
+    """Where a tensor lies: the file, what its header says, and the tensor's name."""
 
     file: Path
     entry: Entry
     start: int
+    name: str
 
     def bytes(self) -> NDArray[np.uint8]:
         """Its bytes, mapped and not read."""
@@ -72,11 +73,23 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The weights of a model by name, in the order in which they lie in the files."""
+    """The weights of a model by name, in the order in which they lie in the files.
+
+    left_out: other safetensors files beside them, which are not read.
+    """
 
     path: Path
     heads: Mapping[Path, int]
     tensors: Mapping[str, Place]
+    left_out: tuple[Path, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of how it was read."""
+        if not self.left_out:
+            return []
+        names = _listed([file.name for file in self.left_out])
+        return [f"left out of `{self.path}`, as its model is in other files: {names}"]
 
     @property
     def size(self) -> int:
@@ -88,7 +101,8 @@ class Checkpoint:
         return {name: one.entry.shape for name, one in self.tensors.items() if one.can_change}
 
 
-class WeightFiles(NamedTuple):
+@dataclass(frozen=True)
+class WeightFiles:
     """The safetensors files of a folder that hold its model.
 
     files: sorted by name; index: the file of each weight, by the weight's name, as the index says,
@@ -136,22 +150,22 @@ def checkpoint(path: Path) -> Checkpoint:
         if (path / ADAPTERS).is_file():
             fix = "merge them into their model (`merge_and_unload`) and save that"
             raise RequestError(Problem(f"`{path}` holds adapters, not a whole model", fix))
-        files, index, _ = weight_files(path)
+        listed = weight_files(path)
     else:
-        files, index = (path,), {}
-    if not there or not files:
+        listed = WeightFiles((path,), {}, ())
+    if not there or not listed.files:
         what = f"`{path}` holds no weights" if there else f"`{path}` does not exist"
         raise RequestError(Problem(what, "name a folder with safetensors files, or one such file"))
     heads: dict[Path, int] = {}
     tensors: dict[str, Place] = {}
-    for file in files:
+    for file in listed.files:
         heads[file], found = _tensors(file)
         if twice := found.keys() & tensors.keys():
             raise RequestError(Problem(f"`{path}` holds `{min(twice)}` twice"))
         tensors |= found
-    if index:
-        _refuse_other_weights(path, index, tensors)
-    return Checkpoint(path, heads, tensors)
+    if listed.index:
+        _refuse_other_weights(path, listed.index, tensors)
+    return Checkpoint(path, heads, tensors, listed.left_out)
 
 
 def is_there(path: Path) -> bool:
@@ -332,4 +346,4 @@ def _tensors(file: Path) -> tuple[int, dict[str, Place]]:
     except _DAMAGE as error:
         raise RequestError(Problem(f"`{file}` is no safetensors file, or damaged")) from error
     ordered = sorted(header.entries.items(), key=lambda item: item[1].begin)
-    return header.start, {name: Place(file, entry, header.start) for name, entry in ordered}
+    return header.start, {name: Place(file, entry, header.start, name) for name, entry in ordered}

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from bequest.core.live import Texts
+
 _MODULES = "modules.json"
 _OURS = "sentence_transformers."
 _FIRST, _POOLING, _NORMALIZE = "Transformer", "Pooling", "Normalize"
@@ -57,10 +59,15 @@ class Prompts:
             return ""
         return self.named[self.default]
 
+    def before_each(self, texts: Texts) -> list[str]:
+        """The prompt of every text, by its role."""
+        return [self.before(role) for role in texts.roles or ("",) * len(texts)]
+
     @property
-    def any(self) -> bool:
-        """Whether there is a prompt that isn't empty."""
-        return any(self.named.values())
+    def digest(self) -> str:
+        """What tells these prompts from others; empty where nothing is put before texts."""
+        told = f" {sorted(self.named.items())} {self.default}"
+        return told if any(self.named.values()) else ""
 
 
 NO_PROMPTS = Prompts()

@@ -86,15 +86,14 @@ class Embedder:
     @cached_property
     def reads(self) -> str:
         """A digest of how texts become tokens and windows, and what is put before them."""
-        more = f" {sorted(self.prompts.named.items())} {self.prompts.default}"
-        return reads(self.tokenizer, self.longest, more if self.prompts.any else "")
+        return reads(self.tokenizer, self.longest, self.prompts.digest)
 
     def embed(self, inputs: Texts) -> torch.Tensor:
         """One vector per text: [batch, width]; what is too long is cut off.
 
         Each text stands behind the prompt for its role.
         """
-        before = [self.prompts.before(role) for role in inputs.roles or ("",) * len(inputs)]
+        before = self.prompts.before_each(inputs)
         whole = [prompt + inputs.whole(row) for row, prompt in enumerate(before)]
         tokens = padded(whole, self.tokenizer, self.longest, self.module)
         if isinstance(self.module, torch.nn.ModuleDict):

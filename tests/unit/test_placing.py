@@ -107,14 +107,14 @@ def test_the_same_weight_wrapped_and_unwrapped(copied):
     ("kind", "edit", "said"),
     [
         ("language", {"drop": "layers.1"}, ["lack 9 weights", f"`{LAYER}input_layernorm.weight`"]),
-        ("language", {"other.weight": torch.ones(2)}, ["hold 1 weights", "`other.weight`"]),
+        ("language", {"other.weight": torch.ones(2)}, ["hold 1 weight that", "`other.weight`"]),
         ("language", {"model.norm.weight": torch.ones(8)}, ["another shape", "[8] instead"]),
         ("classifier", {"drop": "^classifier"}, ["2 weights of the head", "`new_head: true`"]),
         ("classifier", {"drop": "pooler"}, ["lack 2 weights", "`bert.pooler.dense.bias`"]),
         ("embedder", {"drop": "word_embed"}, ["`embeddings.word_embeddings.weight`"]),
         ("masked", {"drop": "layer.0.output"}, ["lack 4 weights"]),
-        ("language", {"model.norm.weight": torch.full((16,), torch.nan)}, ["1 weights", "NaN"]),
-        ("language", {"model.norm.weight": torch.ones(16, dtype=torch.int8)}, ["type I8"]),
+        ("language", {"model.norm.weight": torch.ones(16) / 0}, ["NaN or infinity in 1 weight ("]),
+        ("language", {"model.norm.weight": torch.ones(16).char()}, ["1 weight of type I8"]),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_by_its_names(copied, kind, edit, said):
@@ -127,14 +127,20 @@ def test_what_does_not_fit_is_refused_by_its_names(copied, kind, edit, said):
 def test_layers_that_the_settings_do_not_have(copied, kind, count):
     place = copied(kind)
     configure(place, num_hidden_layers=1)
-    refused(place, [f"hold {count} weights that its architecture has no place for"])
+    refused(place, [f"hold {count} weights that the architecture has no place for"])
 
 
 def test_a_pretraining_head_is_left_out_with_a_note(copied):
     model = built(copied("masked"))
     assert model.answers == {"embed"}
-    assert ["5 weights of the files are not used" in note for note in model.notes] == [True]
+    assert ["not used: 5 weights of the files" in note for note in model.notes] == [True]
     assert not any("pooler" in name for name, _ in model.module.named_parameters())
+
+
+def test_tables_of_older_versions_are_no_weights(copied):
+    place = copied("language")
+    change(place, **{"model.layers.0.attn.masked_bias": torch.tensor(-1e4)})
+    assert "`model.layers.0.attn.masked_bias`" in built(place).notes[0]
 
 
 @pytest.mark.parametrize("kind", ["embedder", "masked", "classifier"])
@@ -196,7 +202,7 @@ def test_only_what_the_index_names_is_read(sharded, made):
     save_file({"layers.0.attention": torch.ones(2)}, sharded / "consolidated.safetensors")
     model = built(sharded)
     torch.testing.assert_close(model.logprob(TEXT).values, right, rtol=0, atol=0)
-    assert model.notes == ("1 other files of weights were not read (`consolidated.safetensors`)",)
+    assert model.notes == ("other files of weights were not read: `consolidated.safetensors`",)
 
 
 FIRST = "model-00001-of-00002.safetensors"

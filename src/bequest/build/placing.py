@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 _PARALLEL = r"^(?:module\.)+"
 _POOLER = "pooler"
+# Tables that older versions of transformers saved, and newer ones make by themselves.
+_TABLES = re.compile(r"(^|\.)(masked_bias|inv_freq|position_ids)$")
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ def placed(net: Any, info: Mapping[str, Collection[Any]], *, new_head: bool) -> 
         else:
             (found.headless if outside else found.missing).append(name)
     for name in sorted(info["unexpected_keys"]):
-        unused = _is_outside(net, name) and (new_head or reads_base)
+        outside = _is_outside(net, name) and (new_head or reads_base)
+        unused = outside or _TABLES.search(name)
         (found.unused if unused else found.unknown).append(name)
     for name, there, wanted in sorted(info["mismatched_keys"]):
         if new_head and _is_outside(net, name):

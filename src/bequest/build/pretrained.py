@@ -22,6 +22,7 @@ from bequest.build.weight_files import (
     refuse_quantised,
     some,
     weight_files,
+    weights,
 )
 from bequest.core.errors import Problem, RequestError
 from bequest.store.tensor_header import elements
@@ -202,7 +203,7 @@ def load(kind: Any, path: str, files: Files, **settings: Any) -> Any:
     if not found.whole:
         raise RequestError(_misplaced(path, found))
     if odd := not_numbers(net):
-        what = f"{len(odd)} weights of `{path}` hold NaN or infinity ({some(odd)})"
+        what = f"`{path}` holds NaN or infinity in {weights(odd)}"
         raise _wrong(what, "its files may be damaged")
     if found.new and not new_head:
         net.pooler = None  # not in the files, and not needed for the vectors of tokens
@@ -211,7 +212,7 @@ def load(kind: Any, path: str, files: Files, **settings: Any) -> Any:
         prefix = f"{net.base_model_prefix}."
         beside = (name for name, _ in net.named_parameters() if not name.startswith(prefix))
         new = sorted({*found.new, *beside})
-        files.notes.append(f"its head is new: {len(new)} weights ({some(new)})")
+        files.notes.append(f"its head is new: {weights(new)}")
     return net
 
 
@@ -256,18 +257,15 @@ def _loaded(
 def _misplaced(path: str, found: Placed) -> list[Problem]:
     """What is wrong with the weights of a model's files."""
     describe = "its config.json must describe the weights beside it"
-    wrong = {
-        "lack {} weights": (found.missing, describe),
-        "lack {} weights of the head": (
-            found.headless,
-            "for a new classifier of the task's labels write `new_head: true`",
-        ),
-        "hold {} weights that its architecture has no place for": (found.unknown, describe),
-        "hold {} weights of another shape than its config.json says": (found.shapes, describe),
-    }
+    wrong = (
+        ("lack", found.missing, "", describe),
+        ("lack", found.headless, " of the head", "for a new one write `new_head: true`"),
+        ("hold", found.unknown, " that the architecture has no place for", describe),
+        ("hold", found.shapes, " of another shape than its config.json says", describe),
+    )
     return [
-        Problem(f"the files of `{path}` {what.format(len(names))} ({some(names)})", fix, ("path",))
-        for what, (names, fix) in wrong.items()
+        Problem(f"the files of `{path}` {verb} {weights(names, what)}", fix, ("path",))
+        for verb, names, what, fix in wrong
         if names
     ]
 
@@ -277,9 +275,9 @@ def _left_out(files: Files, found: Placed, renamed: Mapping[str, str]) -> Iterat
     if renamed:
         yield "the names of the weights were read without the prefixes of a wrapped module"
     if found.unused:
-        yield f"{len(found.unused)} weights of the files are not used ({some(found.unused)})"
+        yield f"not used: {weights(found.unused, ' of the files')}"
     if others := [file.name for file in files.weights.left_out] if files.weights else []:
-        yield f"{len(others)} other files of weights were not read ({some(others)})"
+        yield f"other files of weights were not read: {some(others)}"
 
 
 @contextmanager

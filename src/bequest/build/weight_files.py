@@ -51,10 +51,8 @@ def entries_of(folder: Path) -> dict[str, Entry]:
     found = {name: place.entry for name, place in checkpoints.checkpoint(folder).tensors.items()}
     if odd := [name for name, one in found.items() if one.kind not in _WEIGHTS | _NO_WEIGHTS]:
         kinds = ", ".join(sorted({found[name].kind for name in odd}))
-        raise ValueError(
-            f"{len(odd)} weights are of type {kinds} ({some(odd)}); they must be float32, float16 "
-            "or bfloat16"
-        )
+        told = weights(odd, f" of type {kinds}")
+        raise ValueError(f"it holds {told}; they must be of float32, float16 or bfloat16")
     return found
 
 
@@ -62,6 +60,11 @@ def some(names: Sequence[str]) -> str:
     """The first few names, for a message."""
     more = " …" if len(names) > _SHOWN else ""
     return ", ".join(f"`{name[:100]}`" for name in names[:_SHOWN]) + more
+
+
+def weights(names: Sequence[str], what: str = "") -> str:
+    """How many weights, and the first few, for a message; `what` stands between."""
+    return f"{len(names)} weight{'' if len(names) == 1 else 's'}{what} ({some(names)})"
 
 
 def refuse_quantised(path: str, config: Mapping[str, Any]) -> None:

@@ -57,12 +57,15 @@ def saying(model, ids):
     return model
 
 
+@pytest.mark.parametrize("beside", [None, {}], ids=["alone", "beside an empty one"])
 @pytest.mark.parametrize("place", ["generation_config.json", "config.json"])
 @pytest.mark.parametrize("several", [True, False])
-def test_a_model_stops_at_each_end_token_that_its_files_name(folder, place, several):
+def test_a_model_stops_at_each_end_token_that_its_files_name(folder, place, several, beside):
     words = built(folder).tokenizer
     cat, end, dog = (words(one, add_special_tokens=False)["input_ids"] for one in (" c", " a", "d"))
     (folder / "generation_config.json").unlink()
+    if beside is not None:
+        edit(folder / "generation_config.json", **beside)
     ids = [words.eos_token_id, end[0]] if several else end[0]
     edit(folder / place, eos_token_id=ids)
     model = saying(built(folder), [*cat, *end, *dog])
@@ -70,12 +73,32 @@ def test_a_model_stops_at_each_end_token_that_its_files_name(folder, place, seve
     assert set(model.ends) == {words.eos_token_id, end[0]}
 
 
-def test_ends_that_are_no_tokens_of_the_model_are_none():
+def test_an_end_that_no_file_names_is_none(folder):
+    (folder / "generation_config.json").unlink()
+    told = json.loads((folder / "config.json").read_text())
+    del told["eos_token_id"]  # then the class says 2
+    (folder / "config.json").write_text(json.dumps(told))
+    model = built(folder)
+    assert model.ends == (model.tokenizer.eos_token_id,) == (1,)
+
+
+@pytest.mark.parametrize(
+    ("generation", "config", "own", "ends"),
+    [
+        ([3, 99], None, None, (3,)),
+        (None, [3, 4], 1, (1, 3, 4)),
+        (5, [3, 4], 1, (1, 5)),
+        (None, None, 1, (1,)),
+        (None, None, None, ()),
+    ],
+)
+def test_which_tokens_end_a_text(generation, config, own, ends):
     net = SimpleNamespace(
-        generation_config=SimpleNamespace(eos_token_id=[3, 99]),
+        generation_config=SimpleNamespace(eos_token_id=generation),
         get_input_embeddings=lambda: SimpleNamespace(num_embeddings=10),
     )
-    assert end_tokens(net, SimpleNamespace(eos_token_id=None)) == (3,)
+    words = SimpleNamespace(eos_token_id=own)
+    assert end_tokens(net, words, {"eos_token_id": config}) == ends
 
 
 def test_what_stands_before_the_end():

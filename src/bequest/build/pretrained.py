@@ -140,6 +140,11 @@ def files_of(path: str, place: Path) -> Files:
     return Files(folder, family, None, weight_files(path, folder), sentence)
 
 
+def config_of(files: Files) -> dict[str, Any]:
+    """What the config.json of a folder says."""
+    return read_json(files.folder / "config.json")
+
+
 def _config(path: str, folder: Path) -> dict[str, Any]:
     try:
         config = read_json(folder / "config.json")

@@ -29,7 +29,7 @@ def with_behind(path: str, encoder: Any, modules: Sequence[Behind]) -> torch.nn.
     loaded = [
         getattr(known, one.kind).load(str(one.folder), local_files_only=True) for one in modules
     ]
-    parts = {"encoder": encoder, "behind": torch.nn.Sequential(*loaded)}
+    parts = {"net": encoder, "behind": torch.nn.Sequential(*loaded)}
     return torch.nn.ModuleDict(parts).float().eval()
 
 
@@ -41,7 +41,7 @@ def behind(
     module: as of `with_behind`; tokens: as the encoder takes them; prompts: tokens of the prompt
     before each text, which a module may leave out.
     """
-    held = {"token_embeddings": module["encoder"](**tokens).last_hidden_state, **tokens}
+    held = {"token_embeddings": module["net"](**tokens).last_hidden_state, **tokens}
     rows = torch.tensor(prompts)
     found: Any = None
     for length in sorted({*prompts}):  # one length is told to a module at a time

@@ -7,8 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from bequest.build.language import LanguageModel, check_head
-from bequest.build.paths import read_json
-from bequest.build.pretrained import load, load_beside
+from bequest.build.pretrained import config_of, load, load_beside
 from bequest.build.sentence_files import NO_PROMPTS
 from bequest.build.sentence_modules import behind, lower_case, with_behind
 from bequest.build.tokens import reads
@@ -17,7 +16,7 @@ from bequest.core.errors import Problem, RequestError
 from bequest.lazy import functional, torch, transformers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from bequest.build.models.hf import Hf
     from bequest.build.pretrained import Files
@@ -134,7 +133,9 @@ def language_model(spec: Hf, files: Files) -> LanguageModel:
     with quiet():
         kind = transformers.AutoModelForCausalLM
         net = load(kind, spec.path, files, dtype=torch.float32).eval()
-    ends = end_tokens(net, tokenizer)
+    if files.gguf or not (files.folder / "generation_config.json").is_file():
+        net.generation_config = transformers.GenerationConfig()  # not what the class has as default
+    ends = end_tokens(net, tokenizer, {} if files.gguf else config_of(files))
     files.notes.extend(_of_generation(spec, net, tokenizer))
     net.generation_config = transformers.GenerationConfig()  # a file's would change what is written
     model = LanguageModel(net, tokenizer, _longest(spec, net), ends=ends, chat=spec.chat)
@@ -142,13 +143,19 @@ def language_model(spec: Hf, files: Files) -> LanguageModel:
     return model
 
 
-def end_tokens(net: Any, tokenizer: Any) -> tuple[int, ...]:
-    """Every token that ends what a model writes: its files may name several."""
-    told = getattr(net.generation_config, "eos_token_id", None)
-    several = told if isinstance(told, list) else [told]
+def end_tokens(net: Any, tokenizer: Any, config: Mapping[str, Any]) -> tuple[int, ...]:
+    """Every token that ends what a model writes: its files may name several.
+
+    config: what its config.json says, which counts where generation_config.json names none.
+    """
+    named = _listed(net.generation_config.eos_token_id) or _listed(config.get("eos_token_id"))
     known = net.get_input_embeddings().num_embeddings
-    found = dict.fromkeys([tokenizer.eos_token_id, *several])
-    return tuple(int(token) for token in found if token is not None and token < known)
+    found = dict.fromkeys([*_listed(tokenizer.eos_token_id), *named])
+    return tuple(token for token in found if isinstance(token, int) and 0 <= token < known)
+
+
+def _listed(told: Any) -> list[Any]:
+    return told if isinstance(told, list) else [] if told is None else [told]
 
 
 def _of_generation(spec: Hf, net: Any, tokenizer: Any) -> Iterator[str]:
@@ -211,7 +218,7 @@ def embedder(spec: Hf, files: Files) -> Embedder:
 
 def _encoder(files: Files) -> Any:
     """The `Auto…` class for the encoder: of T5 and its kin without the decoder."""
-    named = read_json(files.folder / "config.json").get("architectures") or [""]
+    named = config_of(files).get("architectures") or [""]
     alone = str(named[0]).endswith("EncoderModel")
     return transformers.AutoModelForTextEncoding if alone else transformers.AutoModel
 

@@ -137,7 +137,7 @@ def _refuse_other_tokens(tokenizer: Any, module: Any) -> None:
     Raises:
         ValueError: it has tokens behind the weights, or none for most of them.
     """
-    net: Any = module["encoder"] if isinstance(module, torch.nn.ModuleDict) else module
+    net: Any = module["net"] if isinstance(module, torch.nn.ModuleDict) else module
     # Added tokens may lie behind the weights in good files too, where no text holds them.
     used = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values()
     known = net.get_input_embeddings().num_embeddings

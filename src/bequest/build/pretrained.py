@@ -50,15 +50,7 @@ _FAMILIES = {
 _NEAR = 0.85  # of a name that is surely a misspelt one, and no hub id
 _GGUF = b"GGUF"
 _PANIC = "PanicException"  # of the tokenizers' Rust; it is no Exception
-_FILES = [
-    "*.json",
-    "*.safetensors",
-    "*.jinja",
-    "*.model",
-    "*.tiktoken",
-    "*vocab.txt",
-    "*merges.txt",
-]
+_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.tiktoken", "*.txt"]
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model", "*.tiktoken")
 
 

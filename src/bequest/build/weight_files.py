@@ -48,7 +48,11 @@ def entries_of(folder: Path) -> dict[str, Entry]:
         RequestError: a file is damaged, or files and index differ.
         ValueError: a weight is of a type that is not read.
     """
-    found = {name: place.entry for name, place in checkpoints.checkpoint(folder).tensors.items()}
+    try:
+        tensors = checkpoints.checkpoint(folder).tensors
+    except RequestError as error:
+        raise RequestError([problem.under("path") for problem in error.problems]) from error
+    found = {name: place.entry for name, place in tensors.items()}
     if odd := [name for name, one in found.items() if one.kind not in _WEIGHTS | _NO_WEIGHTS]:
         kinds = ", ".join(sorted({found[name].kind for name in odd}))
         told = weights(odd, f" of type {kinds}")

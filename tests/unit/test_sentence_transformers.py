@@ -177,6 +177,11 @@ def pickled(place):
     [
         (lambda place: change_modules(place, type="mine.Pooling"), "code of its own"),
         (lambda place: change_modules(place, path="../elsewhere"), "a folder outside"),
+        (lambda place: change_modules(place, path="long" * 99), "can't be right: File name too"),
+        (
+            lambda place: edit(place / "sentence_bert_config.json", max_seq_length=0),
+            "the `max_seq_length` of",
+        ),
         (
             lambda place: change_modules(place, type="sentence_transformers.models.WordWeights"),
             "changes its vectors by WordWeights",

@@ -114,6 +114,15 @@ def sentence_files(path: str, root: Path) -> SentenceFiles | None:
     """
     if not (root / _MODULES).is_file():
         return None
+    try:
+        return _read(path, root)
+    except OSError as error:  # such as a name that is too long
+        raise _wrong(
+            f"the modules.json of `{path}` can't be right: {error.strerror}", ""
+        ) from error
+
+
+def _read(path: str, root: Path) -> SentenceFiles:
     listed = read_json_list(root / _MODULES)
     modules = [_module(path, root, one) for one in listed]
     if not modules or modules[0].kind != _FIRST:
@@ -126,13 +135,16 @@ def sentence_files(path: str, root: Path) -> SentenceFiles | None:
         _check_module(path, one)
     settings = _settings(modules[0].folder)
     longest = settings.get("max_seq_length")
+    if longest is not None and (type(longest) is not int or longest < 1):
+        what = f"the `max_seq_length` of `{path}` is {str(longest)[:100]}"
+        raise _wrong(what, "it must be a whole number, at least 1")
     about = root / "config_sentence_transformers.json"
     told = read_json(about) if about.is_file() else {}
     return SentenceFiles(
         modules[0].folder,
         tuple(modules[1:]),
         _prompts(path, told),
-        longest if isinstance(longest, int) else None,
+        longest,
         bool(settings.get("do_lower_case", False)),
         _similarity(path, told),
     )
@@ -192,7 +204,7 @@ def _prompts(path: str, told: Mapping[str, Any]) -> Prompts:
     if not isinstance(named, dict) or not all(isinstance(one, str) for one in named.values()):
         what = f"the `prompts` in the config_sentence_transformers.json of `{path}` are not texts"
         raise _wrong(what, "each name must have one text")
-    if default is not None and default not in named:
+    if default is not None and (not isinstance(default, str) or default not in named):
         what = f"the `default_prompt_name` of `{path}` is `{str(default)[:100]}`"
         known = ", ".join(named) or "none"
         raise _wrong(f"{what}, but there is no such prompt", f"the prompts are {known}")

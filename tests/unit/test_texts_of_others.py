@@ -1,6 +1,8 @@
 """What lies beside a model's weights: tokenizers, end tokens, chat templates."""
 
+import copy
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import language_models
@@ -124,6 +126,12 @@ def talking(folder):
 def test_a_chat_template_that_is_not_used_is_said(talking):
     assert any("`chat: true` would use it" in note for note in built(talking).notes)
     assert not built(talking, chat=True).notes
+
+
+def test_copies_know_the_files_they_come_from(folder):
+    model = built(folder)
+    assert copy.deepcopy(model).files is replace(model, order="backward").files is model.files
+    assert model.files.folder == folder
 
 
 def test_prompts_become_messages(talking):

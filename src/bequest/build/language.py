@@ -15,6 +15,7 @@ from bequest.lazy import functional, torch, transformers
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from bequest.build.pretrained import Files
     from bequest.build.tokens import Encoded
 
 Order = Literal["forward", "backward", "both"]
@@ -33,7 +34,7 @@ class LanguageModel:
         other text of a batch from its end; it is asked forward unless `replace` says otherwise.
     ends: tokens that end what it writes; the tokenizer's own where there are none.
     chat: whether prompts are messages of a user, written by the tokenizer's chat template.
-    notes: what a user should know of how its files were read.
+    files, notes: what it was read from, if from files, and what a user should know of how.
     """
 
     module: torch.nn.Module
@@ -45,6 +46,7 @@ class LanguageModel:
     ends: tuple[int, ...] = ()
     chat: bool = False
     notes: tuple[str, ...] = ()
+    files: Files | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LanguageModel:
         """A model of its own; the tokenizer never changes and is shared."""

@@ -34,7 +34,7 @@ _UNUSED = (
 class TextClassifier:
     """A `…ForSequenceClassification` of transformers with its tokenizer; answers with logits.
 
-    notes: what a user should know of how its files were read.
+    files, notes: what it was read from, and what a user should know of how.
     """
 
     module: torch.nn.Module
@@ -43,6 +43,7 @@ class TextClassifier:
     longest: int
     answers: Collection[str] = frozenset({"logits"})
     notes: tuple[str, ...] = ()
+    files: Files | None = None
 
     @cached_property
     def reads(self) -> str:
@@ -68,7 +69,7 @@ class Embedder:
     pooling: "mean" over tokens, or "first" token; normalized: whether vectors have length 1; both
         are of no account where there are modules behind the encoder.
     prompts: what is put before texts. similarity: how vectors are compared, "cosine" or "dot".
-    notes: what a user should know of how its files were read.
+    files, notes: what it was read from, and what a user should know of how.
     """
 
     module: torch.nn.Module
@@ -81,6 +82,7 @@ class Embedder:
     prompts: Prompts = NO_PROMPTS
     similarity: str = "dot"
     notes: tuple[str, ...] = ()
+    files: Files | None = None
 
     @cached_property
     def reads(self) -> str:

@@ -115,7 +115,7 @@ def _named(kind: Kind, recipe: str) -> set[str]:
 
 def _uses(part: dict[str, Any]) -> Iterator[str]:
     yield part["use"]
-    if "of" in part:
+    if isinstance(part.get("of"), dict):  # or the name of another part, which is counted by itself
         yield from _uses(part["of"])
 
 

@@ -118,7 +118,11 @@ def encoder(folder):
     embedder(folder / "model")
     (folder / "model" / "1_Pooling").mkdir()
     (folder / "model/1_Pooling/config.json").write_text('{"pooling_mode_mean_tokens": true}')
-    (folder / "model/modules.json").write_text('[{"type": "Normalize"}]')
+    kinds = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+    modules = [{"path": at, "type": f"sentence_transformers.models.{kind}"} for at, kind in kinds]
+    (folder / "model/modules.json").write_text(json.dumps(modules))
+    prompts = {"prompts": {"query": "q: "}, "default_prompt_name": "query"}
+    (folder / "model/config_sentence_transformers.json").write_text(json.dumps(prompts))
 
 
 def vision(folder):

@@ -85,7 +85,7 @@ def test_pickled_weights_are_never_opened(folder):
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"architectures": ["BertForMaskedLM"]}, "BertForMaskedLM, whose answers"),
+        ({"architectures": ["BertForTokenClassification"]}, "Classification, whose answers"),
         ({}, "no architecture"),
         ("{", "can't be read as JSON"),
         ([1], "must hold a JSON object"),
@@ -111,7 +111,10 @@ def test_a_hub_id_is_fetched_without_code_or_pickles(folder, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
     assert hf("org/tiny", revision="v1").labels == ("cat", "dog")
-    assert asked == [("org/tiny", "v1", ["*.json", "*.safetensors"])]
+    (name, revision, patterns), *_ = asked
+    assert (name, revision) == ("org/tiny", "v1")
+    endings = {"*.json", "*.safetensors", "*.jinja", "*.model", "*.tiktoken", "*.txt"}
+    assert {*patterns} == endings
     (folder / "model.safetensors").unlink()
     with pytest.raises(RequestError, match="`org/tiny` has no safetensors file"):
         hf("org/tiny")
@@ -128,7 +131,7 @@ def test_a_hub_id_without_a_network_is_told(monkeypatch):
 
 def test_damaged_weights_are_told(folder):
     (folder / "model.safetensors").write_bytes(b"\0" * 64)
-    with pytest.raises(RequestError, match="can't be loaded"):
+    with pytest.raises(RequestError, match="is no safetensors file, or damaged"):
         hf(folder)
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 
+import language_models
 import numpy as np
 import pytest
 
 import bequest
 from bequest.build.embedding import Search
+from bequest.build.stored import PROBES, compared, made_one_long
 from bequest.build.tasks.retrieve import Retrieve
 from bequest.build.tasks.same_label import SameLabel
 from bequest.core.errors import RequestError
 from bequest.lazy import functional, torch
 from bequest.measure.retrieval_metrics import RETRIEVAL_SCORES
 from bequest.ops.retrieval import judged, of_equal_labels, places, relevance, worth
+from bequest.recipe.check import check
+from bequest.recipe.reading import read
+from bequest.runner.preparing import prepare
 
 METRICS = {metric.name: metric for metric in RETRIEVAL_SCORES}
 
@@ -103,7 +108,7 @@ def test_the_first_model_of_a_run_is_scored_in_the_index_if_it_made_it(monkeypat
         Plain, "embed", lambda self, inputs: asked.append(len(inputs)) or embed(self, inputs)
     )
     task.record(Plain(), 512)
-    assert sum(asked) == len(task.splits["test"]) + 8
+    assert sum(asked) == len(task.splits["test"]) + PROBES
 
 
 ITEMS = [{"id": f"i{n}", "text": f"thing number {n}"} for n in range(20)]
@@ -185,3 +190,110 @@ def test_vectors_of_another_length_are_refused_before_any_work(tmp_path):
     with pytest.raises(RequestError, match=r"in 5 numbers with those of `old`, which have 6"):
         bequest.run(recipe, out=str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+# --- Stored vectors of other lengths ---------------------------------------------------------
+
+
+def drawn(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def test_stored_vectors_of_other_lengths_are_searched_by_direction():
+    task = SameLabel(of={"use": "digits"}).load("digits")
+    model = Plain()
+    own = task.record(Search(model, model), 64).columns["first_rank"]
+    lengths = np.exp(drawn(len(task.gallery), 1))
+    task.stored = stored(task) * lengths
+    (note,) = task.index_notes(model)
+    assert "directions are compared" in note
+    there = task.record(Search(model, model, stored=True), 64).columns["first_rank"]
+    np.testing.assert_array_equal(own, there)
+    assert not np.array_equal(own, judged(stored(task), task.stored, task.belongs)["first_rank"])
+
+
+class Raw(Plain):
+    """Vectors that are not made one long."""
+
+    def embed(self, inputs):
+        return inputs.flatten(1)
+
+
+def test_lengths_count_where_the_model_gives_them_and_the_index_has_them():
+    task = SameLabel(of={"use": "digits"}).load("digits")
+    task.stored = task.gallery.inputs.reshape(len(task.gallery), -1) * 2
+    model = Raw()
+    assert task.index_notes(model) == []
+    own = task.record(Search(model, model), 64).columns["first_rank"]
+    there = task.record(Search(model, model, stored=True), 64).columns["first_rank"]
+    np.testing.assert_array_equal(own, there)
+    task.stored = task.stored * np.exp(drawn(len(task.gallery), 1))
+    with pytest.raises(RequestError, match="not those of the old model"):
+        task.index_notes(model)
+
+
+def test_a_model_that_compares_by_cosine_does_so_without_an_index():
+    task = SameLabel(of={"use": "digits"}).load("digits")
+    model = Raw()
+    model.similarity = "cosine"
+    by_cosine = task.record(model, 64).columns["first_rank"]
+    np.testing.assert_array_equal(by_cosine, task.record(Plain(), 64).columns["first_rank"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "made", "odd"), [(0, True, 0), (3, True, 3), (4, False, 4), (16, False, 16)]
+)
+def test_a_few_texts_may_have_changed_since(changed, made, odd):
+    own = made_one_long(drawn(16, 8))
+    there = own.copy()
+    there[:changed] = -own[:changed]
+    found = compared(own, there)
+    assert (found.made, len(found.odd), found.by_direction) == (made, odd, False)
+
+
+def test_made_one_long():
+    vectors = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)
+    np.testing.assert_allclose(made_one_long(vectors), [[0.6, 0.8], [0, 0]])
+    unit = made_one_long(drawn(5, 3))
+    assert made_one_long(unit) is unit
+
+
+def indexed(files, tmp_path, vectors, ids):
+    place = {"path": str(tmp_path / "old.npy"), "ids": str(tmp_path / "old.txt")}
+    bequest.open_index("file", **place).write(ids, vectors)
+    return files(index={"use": "file", **place})
+
+
+def test_vectors_of_no_item_are_counted(files, tmp_path):
+    ids = [*(one["id"] for one in ITEMS), "gone", "lost"]
+    task = indexed(files, tmp_path, drawn(22, 3), ids).load("things")
+    assert task.notes == ("2 vectors of the index belong to no item (`gone`, `lost`)",)
+
+
+def test_an_index_of_another_model_is_found_before_the_work(files, tmp_path):
+    place = language_models.embedder(tmp_path / "encoder")
+    spec = indexed(files, tmp_path, drawn(20, 16), [one["id"] for one in ITEMS])
+    encoder = {"use": "hf", "path": str(place)}
+    recipe = {
+        "models": {"old": encoder, "new": encoder},
+        "tasks": {"things": {"use": "retrieve", **spec.model_dump(exclude_none=True)}},
+        "method": {"use": "independent"},
+    }
+    draft = read(recipe)
+    plan, _ = check(draft)
+    with pytest.raises(RequestError) as caught:
+        prepare(draft, plan, "cpu")
+    (problem,) = caught.value.problems
+    assert problem.field == ("tasks", "things", "index")
+    assert "are not those of the old model, by 16 of them" in problem.what
+
+
+def test_queries_and_items_are_told_apart(files):
+    task = files(test=0.5).load("things")
+    assert {*task.splits["test"].inputs.roles} == {"query"}
+    assert {*task.gallery.inputs.roles} == {"document"}
+    train = task.splits["train"].inputs
+    assert all(
+        (role == "query") == text.startswith("looking")
+        for text, role in zip(train.texts, train.roles, strict=True)
+    )

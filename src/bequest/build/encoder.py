@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from bequest.build.inner import Inner
-from bequest.core.errors import Problem
+from bequest.build.inner import Inner, spec_of
+from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Texts
 from bequest.lazy import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
+
+    from bequest.core.find import Kind
+    from bequest.core.parts import ModelSpec
 
 
 class Behind(Inner):
@@ -23,7 +26,13 @@ class Behind(Inner):
     """
 
     answers: ClassVar[Collection[str]] = frozenset({"embed"})
+    inner: ClassVar[Mapping[str, Kind]] = {"of": "models", "old": "models"}
 
+    old: dict[str, Any] | None = Field(
+        None,
+        description="The model whose vectors the new ones are compared with, which says how long "
+        "they must be: `use:` and its settings, or its name in the recipe.",
+    )
     frozen: bool | None = Field(
         None, description="Whether the encoder stays as it is; by default if it has its weights."
     )
@@ -38,7 +47,24 @@ class Behind(Inner):
         if not problems and not {"embed", "logits"} & set(self.base().protocols()):
             what = f"`{self.of['use']}` gives neither vectors nor logits"
             problems.append(Problem(what, "use an embedder or a classifier", ("of", "use")))
+        if self.old is not None and "embed" not in spec_of(self.old).protocols():
+            what = f"`{self.old['use']}` gives no vectors"
+            problems.append(Problem(what, "name an embedder", ("old", "use")))
         return problems
+
+    def settled(self, shape: tuple[int, ...], kind: str) -> ModelSpec:
+        """The same with the length of the vectors of `old`, where it is not said, and without it.
+
+        Raises:
+            RequestError: that model can't be had, or takes other inputs.
+        """
+        if self.old is None:
+            return self
+        field = "old_width" if "old_width" in type(self).model_fields else "width"
+        width = getattr(self, field)
+        if width is None:
+            width = _width_of_old(spec_of(self.old), shape, kind)
+        return self.model_copy(update={field: width, "old": None})
 
     def encoder(
         self, shape: tuple[int, ...], kind: str, width: int
@@ -63,6 +89,14 @@ class Behind(Inner):
     def comes_with_weights(self) -> bool:
         """The layers behind the encoder are new in every build."""
         return False
+
+
+def _width_of_old(old: ModelSpec, shape: tuple[int, ...], kind: str) -> int:
+    try:
+        with torch.random.fork_rng():  # what is drawn for the layers stays what it is
+            return width_of(old.build(shape, kind, ()), shape)
+    except RequestError as error:
+        raise RequestError([problem.under("old") for problem in error.problems]) from error
 
 
 def _nothing(width: int) -> torch.nn.Module:

@@ -20,9 +20,10 @@ _AT_ONCE = 1 << 16
 _ROWS = 8192  # written at a time
 
 
-def lined_up(index: IndexSpec, items: Sequence[str]) -> NDArray[np.float32]:
-    """The stored vector of every item, [items, width]; memory-mapped where they lie in a file and
-    in this order.
+def lined_up(index: IndexSpec, items: Sequence[str]) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """The stored vector of every item, [items, width], and what was left out, for a note.
+
+    Memory-mapped where they lie in a file and in this order.
 
     Raises:
         RequestError: the index can't be read, an id is there twice, an item has no vector, or a
@@ -36,7 +37,11 @@ def lined_up(index: IndexSpec, items: Sequence[str]) -> NDArray[np.float32]:
         found = np.asarray(found, np.float32)  # no copy where they are so
     except RequestError as error:
         raise RequestError([problem.under("index") for problem in error.problems]) from error
-    return found
+    known = frozenset(items)
+    others = [one for one in ids if one not in known] if len(ids) > len(rows) else []
+    if not others:
+        return found, ()
+    return found, (f"{len(others)} vectors of the index belong to no item ({_some(others)})",)
 
 
 def refuse_twice(ids: Sequence[str]) -> None:

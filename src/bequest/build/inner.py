@@ -22,7 +22,9 @@ class Inner(ModelSpec):
     answers: ClassVar[Collection[str]] = frozenset({"logits", "logprob", "complete", "embed"})
     inner: ClassVar[Mapping[str, Kind]] = {"of": "models"}
 
-    of: dict[str, Any] = Field(description="The model it is made from: `use:` and its settings.")
+    of: dict[str, Any] = Field(
+        description="The model it is made from: `use:` and its settings, or its name in the recipe."
+    )
 
     def check(self) -> list[Problem]:
         """What is wrong with the other model."""
@@ -31,6 +33,11 @@ class Inner(ModelSpec):
     def protocols(self) -> Collection[str]:
         """What the other model answers."""
         return self.base().protocols()
+
+    def made_to_answer(self, protocols: Collection[str]) -> str:
+        """What to write in the other model."""
+        fix = self.base().made_to_answer(protocols) if {*self.answers} & {*protocols} else ""
+        return f"{fix} in `of`" if fix else ""
 
     def kinds(self) -> Collection[str]:
         """What the other model takes."""
@@ -42,12 +49,16 @@ class Inner(ModelSpec):
 
     def base(self) -> ModelSpec:
         """The other model."""
-        settings = {name: value for name, value in self.of.items() if name != "use"}
-        if ":" in self.of["use"]:
-            settings = {"path": self.of["use"], "options": settings}
-            return _users_own(settings)
-        spec: ModelSpec = find("models", self.of["use"]).model_validate(settings)
-        return spec
+        return spec_of(self.of)
+
+
+def spec_of(told: Mapping[str, Any]) -> ModelSpec:
+    """The model of these settings, `use` among them."""
+    settings = {name: value for name, value in told.items() if name != "use"}
+    if ":" in told["use"]:
+        return _users_own({"path": told["use"], "options": settings})
+    spec: ModelSpec = find("models", told["use"]).model_validate(settings)
+    return spec
 
 
 def _users_own(settings: dict[str, Any]) -> ModelSpec:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bequest.build.answered import NotNumbers
-from bequest.build.tokens import encode, first_token, ids_of, in_order, reads
+from bequest.build.tokens import begun, encode, first_token, in_order, reads, until_end
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Ragged, Texts
 from bequest.lazy import functional, torch, transformers
@@ -16,6 +16,7 @@ from bequest.lazy import functional, torch, transformers
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from bequest.build.pretrained import Files
     from bequest.build.tokens import Encoded
 
 Order = Literal["forward", "backward", "both"]
@@ -32,6 +33,9 @@ class LanguageModel:
     longest: tokens that it reads at once.
     order: whether it reads texts from their beginning or their end. "both": while it learns, every
         other text of a batch from its end; it is asked forward unless `replace` says otherwise.
+    ends: tokens that end what it writes; the tokenizer's own where there are none.
+    chat: whether prompts are messages of a user, written by the tokenizer's chat template.
+    files, notes: what it was read from, if from files, and what a user should know of how.
     """
 
     module: torch.nn.Module
@@ -40,6 +44,10 @@ class LanguageModel:
     labels: tuple[str, ...] = ()
     answers: Collection[str] = frozenset({"logprob", "complete"})
     order: Order = "forward"
+    ends: tuple[int, ...] = ()
+    chat: bool = False
+    notes: tuple[str, ...] = ()
+    files: Files | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LanguageModel:
         """A model of its own; the tokenizer never changes and is shared."""
@@ -48,7 +56,8 @@ class LanguageModel:
     @cached_property
     def reads(self) -> str:
         """A digest of how texts become tokens and windows."""
-        read = reads(self.tokenizer, self.longest)
+        chat = f" {self.tokenizer.chat_template}" if self.chat else ""
+        read = reads(self.tokenizer, self.longest, chat)
         return read if self.order == "forward" else f"{read} {self.order}"
 
     def logprob(self, texts: Texts) -> Ragged:
@@ -90,7 +99,7 @@ class LanguageModel:
     def encoded(self, texts: Texts) -> Encoded:
         """The texts as this model's tokens, on its device."""
         turned = [self._turned(place) for place in range(len(texts))]
-        return encode(texts, self.tokenizer, self.longest, self._device, turned)
+        return encode(texts, self.tokenizer, self.longest, self._device, turned, chat=self.chat)
 
     def _turned(self, place: int) -> bool:
         """Whether the text at this place of a batch is read from its end."""
@@ -112,7 +121,7 @@ class LanguageModel:
     def complete(
         self, prompts: Sequence[str], longest: int = 64, temperature: float = 0.0
     ) -> list[str]:
-        """What the model writes behind each prompt, until its end token or `longest` tokens.
+        """What the model writes behind each prompt, until an end token or `longest` tokens.
 
         One that reads backward writes what stands before the prompt.
 
@@ -124,11 +133,13 @@ class LanguageModel:
             NotNumbers: a score of a next token is NaN.
         """
         ids, mask = self._padded_left(prompts, longest)
+        own = self.tokenizer.eos_token_id
+        ends = self.ends or (() if own is None else (own,))
         drawn = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {}
         settings = transformers.GenerationConfig(
             max_new_tokens=longest,
             pad_token_id=first_token(self.tokenizer),
-            eos_token_id=self.tokenizer.eos_token_id,
+            eos_token_id=list(ends) or None,
             **(drawn or {"do_sample": False}),
         )
         with torch.no_grad():
@@ -138,10 +149,11 @@ class LanguageModel:
                 generation_config=settings,
                 logits_processor=[_only_numbers],
             )
-        new = written[:, ids.shape[1] :]
-        if self.order == "backward":
-            new = new.flip(1)
-        texts: list[str] = self.tokenizer.batch_decode(new, skip_special_tokens=True)
+        rows = [until_end(row, ends) for row in written[:, ids.shape[1] :].tolist()]
+        backward = self.order == "backward"
+        texts: list[str] = self.tokenizer.batch_decode(
+            [in_order(row, backward) for row in rows], skip_special_tokens=True
+        )
         return texts
 
     def _few_at_once(
@@ -158,7 +170,8 @@ class LanguageModel:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         first = first_token(self.tokenizer)
         turned = self.order == "backward"
-        rows = [[first, *in_order(ids, turned)] for ids in ids_of(prompts, self.tokenizer)]
+        asked = begun(prompts, self.tokenizer, chat=self.chat)
+        rows = [[*ids[:1], *in_order(ids[1:], turned)] for ids in asked]
         width = max(map(len, rows))
         if width + longest > self.longest:
             what = f"a prompt of {width} tokens and {longest} new ones are too many for a model "

@@ -21,7 +21,9 @@ class OfAnother(TaskSpec):
     kind: ClassVar[str] = ""  # that of the other task, known when it is loaded
     inner: ClassVar[Mapping[str, Kind]] = {"of": "tasks"}
 
-    of: dict[str, Any] = Field(description="The task it is made from: `use:` and its settings.")
+    of: dict[str, Any] = Field(
+        description="The task it is made from: `use:` and its settings, or its name in the recipe."
+    )
 
     def check(self) -> list[Problem]:
         """What is wrong with the other task; it must be a single one."""

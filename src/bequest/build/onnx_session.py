@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bequest.build.finding import fetched
+from bequest.build.sentence_files import NO_PROMPTS, sentence_files
 from bequest.build.sentences import pooled
 from bequest.build.tokens import reads
 from bequest.core.errors import Problem, RequestError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bequest.build.models.onnx import Onnx
+    from bequest.build.sentence_files import Prompts, SentenceFiles
 
 _TOKENS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -54,6 +56,8 @@ class Session:
             fix = f"its outputs of floats are {', '.join(floats) or '(none)'}"
             raise _wrong(f"`{path.name}` has no output `{output or 'of floats'}`", fix, "output")
         self.output = output or floats[0]
+        shapes = {each.name: each.shape for each in self._opened.get_outputs()}
+        self.of_tokens = len(shapes[self.output]) == 3
 
     def __deepcopy__(self, memo: Any) -> Session:
         return self
@@ -68,7 +72,8 @@ class Session:
 class OnnxEmbedder:
     """An ONNX file with a tokenizer; answers with one vector per text.
 
-    module: holds no weights, but a digest of the file, which it is known by.
+    module: holds no weights, but a digest of the file, which it is known by. prompts, similarity:
+    as of `sentences.Embedder`.
     """
 
     module: torch.nn.Module
@@ -79,15 +84,21 @@ class OnnxEmbedder:
     normalized: bool = True
     labels: tuple[str, ...] = ()
     answers: Collection[str] = frozenset({"embed"})
+    prompts: Prompts = NO_PROMPTS
+    similarity: str = "dot"
     reads: str = field(init=False)
 
     def __post_init__(self) -> None:
-        how = f"{self.session.output} {self.pooling} {self.normalized}"
+        how = f"{self.session.output} {self.pooling} {self.normalized}{self.prompts.digest}"
         self.reads = f"{reads(self.tokenizer, self.longest)} {how}"
 
     def embed(self, inputs: Texts) -> torch.Tensor:
-        """One vector per text: [batch, width]; what is too long is cut off at its end."""
-        whole = [inputs.whole(number) for number in range(len(inputs))]
+        """One vector per text: [batch, width]; what is too long is cut off at its end.
+
+        Each text stands behind the prompt for its role.
+        """
+        before = self.prompts.before_each(inputs)
+        whole = [prompt + inputs.whole(row) for row, prompt in enumerate(before)]
         tokens = self.tokenizer(
             whole, padding=True, truncation=True, max_length=self.longest, return_tensors="np"
         )
@@ -116,9 +127,35 @@ def onnx_embedder(spec: Onnx, kind: str) -> OnnxEmbedder:
     module = torch.nn.Module()
     module.register_buffer("digest", torch.frombuffer(bytearray(digest), dtype=torch.uint8))
     session = Session(path, spec.output)
-    model = OnnxEmbedder(module, session, tokenizer, spec.longest, spec.pooling, spec.normalized)
+    told = _beside(spec.path, path)
+    plain = told.plain() if told else None
+    pooling, normalized = plain or ("mean", True)
+    model = OnnxEmbedder(
+        module,
+        session,
+        tokenizer,
+        spec.longest,
+        spec.pooling or pooling,
+        normalized if spec.normalized is None else spec.normalized,
+        prompts=told.prompts if told else NO_PROMPTS,
+        similarity=told.similarity if told else "dot",
+    )
+    if told and plain is None and spec.pooling is None and session.of_tokens:
+        what = (
+            f"`{spec.path}` gives vectors of tokens, and its modules.json makes more of them than "
+        )
+        raise _wrong(f"{what}a mean or the first", "name an `output` of texts", "output")
     _try_out(model, spec.path)
     return model
+
+
+def _beside(path: str, file: Path) -> SentenceFiles | None:
+    """What sentence-transformers' files say, beside the file or above its folder `onnx`."""
+    above = [file.parent.parent] if file.parent.name == "onnx" else []
+    for root in (file.parent, *above):
+        if told := sentence_files(path, root):
+            return told
+    return None
 
 
 def _file(spec: Onnx) -> Path:

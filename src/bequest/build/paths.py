@@ -55,15 +55,31 @@ def read_json(file: Path) -> dict[str, Any]:
     Raises:
         RequestError: it can't be read, is no object, or is over 1 MiB.
     """
-    try:
-        if file.stat().st_size > _JSON_LIMIT:
-            raise RequestError(Problem(f"`{file}` is over 1 MiB; it should be a few lines of JSON"))
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RequestError(Problem(f"`{file}` can't be read as JSON: {error}")) from error
+    content = _read(file)
     if not isinstance(content, dict):
         raise RequestError(Problem(f"`{file}` must hold a JSON object"))
     return content
+
+
+def read_json_list(file: Path) -> list[Any]:
+    """A small JSON list.
+
+    Raises:
+        RequestError: it can't be read, is no list, or is over 1 MiB.
+    """
+    content = _read(file)
+    if not isinstance(content, list):
+        raise RequestError(Problem(f"`{file}` must hold a JSON list"))
+    return content
+
+
+def _read(file: Path) -> Any:
+    try:
+        if file.stat().st_size > _JSON_LIMIT:
+            raise RequestError(Problem(f"`{file}` is over 1 MiB; it should be a few lines of JSON"))
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RequestError(Problem(f"`{file}` can't be read as JSON: {error}")) from error
 
 
 def class_folders(place: Path) -> list[tuple[str, Path]]:

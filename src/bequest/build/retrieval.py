@@ -12,6 +12,7 @@ from bequest.build.batches import by_length
 from bequest.build.classification import answering, as_inputs, device_of
 from bequest.build.embedding import Search, Vectors
 from bequest.build.showing import features, passage, picture
+from bequest.build.stored import PROBES, compared, made_one_long
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Texts
 from bequest.core.outcomes import Outcomes
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from bequest.build.stored import Compared
     from bequest.core.live import Model, Purpose, Split, SplitName
     from bequest.ops.retrieval import Relevance
     from bequest.transfer.bench import Bench
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 COLUMNS = frozenset(
     {"first_rank", "average_precision", "gain", "recall_1", "recall_5", "recall_10", "recall_100"}
 )
-_PROBES, _ALIKE = 8, 0.99
 _AT_ONCE = 4096
 
 
@@ -104,35 +105,56 @@ class Retrieval:
         group = None if test.group is None else test.group[rows]
         return Outcomes(test.ids[rows], columns, unit, group)
 
-    def _vectors(self, model: Any, asked: Asked) -> Floats:
-        """The gallery's vectors: those stored, where they are meant, else as the model gives."""
-        stored = self.stored
-        if isinstance(model, Search):
-            if not model.stored or stored is None:
-                return asked(model.gallery, self.gallery, "gallery")
-            self._refuse_others(model.gallery, stored)
-            return stored
-        if stored is not None and self._made_by(model, stored):
-            return stored
-        return asked(model, self.gallery, "gallery")
+    def index_notes(self, model: Model) -> list[str]:
+        """What a user should know of the stored vectors beside the old model's, by a few items.
 
-    def _refuse_others(self, model: Any, stored: Floats) -> None:
-        if not self._made_by(model, stored):
+        Raises:
+            RequestError: the model did not make them.
+        """
+        found = self._beside(model)
+        if not found.made:
             what = f"the stored vectors of task `{self.name}` are not those of the old model"
-            fix = "name the model that made them, and how: pooling, length, normalisation"
-            raise RequestError(Problem(what, fix, ("tasks", self.name, "gallery")))
+            fix = "name the model that made them, and how: prompts, pooling, length, normalisation"
+            raise RequestError(Problem(f"{what}, by {len(self._few())} of them", fix))
+        notes = []
+        if found.odd:
+            odd, few = len(found.odd), len(self._few())
+            notes.append(f"{odd} of {few} vectors of the index are not those of this model")
+        if found.by_direction:
+            notes.append("the vectors of the index have other lengths; directions are compared")
+        return notes
 
-    def _made_by(self, model: Any, stored: Floats) -> bool:
-        """Whether stored vectors point where a model's own do, for a few items."""
-        few = np.linspace(0, len(self.gallery) - 1, min(_PROBES, len(self.gallery))).astype(int)
+    def _vectors(self, model: Any, asked: Asked) -> Floats:
+        """The gallery's vectors: those stored, where they are meant, else as the model gives.
+
+        Where a model's vectors are compared by cosine, all are made one long.
+        """
+        searched = isinstance(model, Search)
+        maker = model.gallery if searched else model
+        stored = self.stored if not searched or model.stored else None
+        by_cosine = getattr(maker, "similarity", "dot") == "cosine"
+        if stored is not None:
+            found = self._beside(maker)
+            if searched and not found.made:
+                self.index_notes(maker)
+            if found.made:
+                return made_one_long(stored) if found.by_direction or by_cosine else stored
+        vectors = asked(maker, self.gallery, "gallery")
+        return made_one_long(vectors) if by_cosine else vectors
+
+    def _beside(self, model: Any) -> Compared:
+        """What a few stored vectors are beside the model's own."""
+        few = self._few()
         with answering(model.module):
             inputs = as_inputs(self.gallery.inputs[few], device_of(model.module))
             own = model.embed(inputs).float().cpu().numpy()
-        there = np.asarray(stored[few], np.float32)
-        if own.shape != there.shape:
-            return False
-        lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(there, axis=1)
-        return bool(np.median((own * there).sum(axis=1) / np.maximum(lengths, 1e-12)) > _ALIKE)
+        return compared(own, np.asarray(cast("Floats", self.stored)[few], np.float32))
+
+    def _few(self) -> NDArray[np.int64]:
+        """Places of some items, at even distances."""
+        return np.linspace(0, len(self.gallery) - 1, min(PROBES, len(self.gallery))).astype(
+            np.int64
+        )
 
 
 def _asked(model: Any, split: Split, batch_size: int) -> Floats:

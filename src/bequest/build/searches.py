@@ -56,13 +56,14 @@ def searches(settings: SearchSettings, name: str, found: Collected) -> Retrieval
     _refuse_unknown(found)
     sides, at = _sides(settings, found), {item: row for row, item in enumerate(found.items)}
     owners = content_ids(found.queries[query][0].encode() for query in sides.test)
-    test = _split(sides.test, owners)
-    gallery = _split(tuple(found.items.values()), None, tuple(found.items))
+    test = _split(sides.test, ["query"] * len(sides.test), owners)
+    gallery = _split(tuple(found.items.values()), ["document"] * len(at), None, tuple(found.items))
     splits = {"train": _lesson(settings, found, sides), "test": test}
     belongs = relevance([[at[item] for item in found.queries[query]] for query in sides.test])
     told = {"kind": "search", "matches": belongs.items.tolist(), "ends": belongs.ends.tolist()}
     digest = fingerprint((), {**splits, "gallery": gallery}, told)  # type: ignore[dict-item]
     index = settings.stored_in()
+    stored, left_out = lined_up(index, tuple(found.items)) if index else (None, ())
     return Retrieval(
         name,
         settings.purpose,
@@ -72,8 +73,8 @@ def searches(settings: SearchSettings, name: str, found: Collected) -> Retrieval
         gallery,
         belongs,
         digest,
-        lined_up(index, tuple(found.items)) if index else None,
-        tuple(_notes(sides)),
+        stored,
+        (*_notes(sides), *left_out),
     )
 
 
@@ -110,6 +111,7 @@ def _lesson(settings: SearchSettings, found: Collected, sides: _Sides) -> Split:
     rows = sampled(ids, settings.train_items)
     chosen = dict.fromkeys(owners[row] for row in rows.tolist())
     texts = {found.items[item]: item for item in chosen}
+    roles = dict.fromkeys(texts, "document")
     if settings.labelled:
         texts |= {
             query: found.queries[query][0]
@@ -119,11 +121,12 @@ def _lesson(settings: SearchSettings, found: Collected, sides: _Sides) -> Split:
     kept = {text: item for text, item in texts.items() if text not in hidden}
     classes = {item: number for number, item in enumerate(dict.fromkeys(kept.values()))}
     targets = [classes[item] for item in kept.values()] if settings.labelled else None
-    return _split(tuple(kept), None, targets=targets)
+    return _split(tuple(kept), [roles.get(text, "query") for text in kept], None, targets=targets)
 
 
 def _split(
     texts: Sequence[str],
+    roles: Sequence[str],
     unit: NDArray[np.int64] | None,
     names: Sequence[str] = (),
     targets: Sequence[int] | None = None,
@@ -131,7 +134,7 @@ def _split(
     pairs = zip(names or texts, texts, strict=True)  # items of equal texts are still two
     ids = content_ids(_SEPARATOR.join(pair).encode() for pair in pairs)
     return Split(
-        Texts(tuple(texts)),
+        Texts(tuple(texts), roles=tuple(roles)),
         None if targets is None else np.array(targets, np.int64),
         ids,
         unit,

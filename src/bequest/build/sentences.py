@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from bequest.build.language import LanguageModel, check_head
-from bequest.build.paths import read_json
-from bequest.build.pretrained import load
+from bequest.build.pretrained import config_of, load, load_beside
+from bequest.build.sentence_files import NO_PROMPTS
+from bequest.build.sentence_modules import behind, lower_case, with_behind
 from bequest.build.tokens import reads
 from bequest.build.vision import names_of_logits, new_head, quiet, replace_head
 from bequest.core.errors import Problem, RequestError
 from bequest.lazy import functional, torch, transformers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from bequest.build.models.hf import Hf
     from bequest.build.pretrained import Files
+    from bequest.build.sentence_files import Prompts
     from bequest.core.live import Texts
 
-_MODULES = {"Transformer", "Pooling", "Normalize"}  # of sentence-transformers
+# Settings for generating that change which tokens may be written.
+_UNUSED = (
+    "suppress_tokens", "begin_suppress_tokens", "bad_words_ids", "sequence_bias",
+    "forced_bos_token_id", "forced_eos_token_id",
+)  # fmt: skip
 
 
 @dataclass(eq=False)
 class TextClassifier:
-    """A `…ForSequenceClassification` of transformers with its tokenizer; answers with logits."""
+    """A `…ForSequenceClassification` of transformers with its tokenizer; answers with logits.
+
+    files, notes: what it was read from, and what a user should know of how.
+    """
 
     module: torch.nn.Module
     labels: tuple[str, ...]
     tokenizer: Any
     longest: int
     answers: Collection[str] = frozenset({"logits"})
+    notes: tuple[str, ...] = ()
+    files: Files | None = None
 
     @cached_property
     def reads(self) -> str:
@@ -44,9 +53,11 @@ class TextClassifier:
     def logits(self, inputs: Texts) -> torch.Tensor:
         """One unnormalised score per label for each text: [batch, labels].
 
-        What is longer than the model reads at once is cut off at its end.
+        What is longer than the model reads at once is cut off, at the end if the tokenizer says
+        nothing else.
         """
-        answer = self.module(**padded(inputs, self.tokenizer, self.longest, self.module))
+        whole = [inputs.whole(number) for number in range(len(inputs))]
+        answer = self.module(**padded(whole, self.tokenizer, self.longest, self.module))
         return cast("torch.Tensor", answer.logits)
 
 
@@ -54,7 +65,11 @@ class TextClassifier:
 class Embedder:
     """An encoder of transformers with its tokenizer; answers with one vector per text.
 
-    pooling: "mean" over tokens, or "first" token; normalized: whether vectors have length 1.
+    module: the encoder, or it and the modules of sentence-transformers behind it.
+    pooling: "mean" over tokens, or "first" token; normalized: whether vectors have length 1; both
+        are of no account where there are modules behind the encoder.
+    prompts: what is put before texts. similarity: how vectors are compared, "cosine" or "dot".
+    files, notes: what it was read from, and what a user should know of how.
     """
 
     module: torch.nn.Module
@@ -64,18 +79,38 @@ class Embedder:
     normalized: bool = True
     labels: tuple[str, ...] = ()
     answers: Collection[str] = frozenset({"embed"})
+    prompts: Prompts = NO_PROMPTS
+    similarity: str = "dot"
+    notes: tuple[str, ...] = ()
+    files: Files | None = None
 
     @cached_property
     def reads(self) -> str:
-        """A digest of how texts become tokens and windows."""
-        return reads(self.tokenizer, self.longest)
+        """A digest of how texts become tokens and windows, and what is put before them."""
+        return reads(self.tokenizer, self.longest, self.prompts.digest)
 
     def embed(self, inputs: Texts) -> torch.Tensor:
-        """One vector per text: [batch, width]; what is too long is cut off at its end."""
-        tokens = padded(inputs, self.tokenizer, self.longest, self.module)
+        """One vector per text: [batch, width]; what is too long is cut off.
+
+        Each text stands behind the prompt for its role.
+        """
+        before = self.prompts.before_each(inputs)
+        whole = [prompt + inputs.whole(row) for row, prompt in enumerate(before)]
+        tokens = padded(whole, self.tokenizer, self.longest, self.module)
+        if isinstance(self.module, torch.nn.ModuleDict):
+            return behind(self.module, tokens, self._lengths(before))
         states = self.module(**tokens).last_hidden_state  # [batch, tokens, width]
         vectors = pooled(states, tokens["attention_mask"], self.pooling)
         return functional.normalize(vectors, dim=1) if self.normalized else vectors
+
+    def _lengths(self, prompts: Sequence[str]) -> list[int]:
+        """Tokens of each prompt with those that stand before every text, but not behind."""
+        behind = {self.tokenizer.sep_token_id, self.tokenizer.eos_token_id}
+        sizes = {"": 0}
+        for prompt in {*prompts} - {""}:
+            ids = self.tokenizer(prompt)["input_ids"]
+            sizes[prompt] = len(ids) - (ids[-1] in behind)
+        return [sizes[prompt] for prompt in prompts]
 
 
 def pooled(states: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
@@ -100,10 +135,41 @@ def language_model(spec: Hf, files: Files) -> LanguageModel:
     with quiet():
         kind = transformers.AutoModelForCausalLM
         net = load(kind, spec.path, files, dtype=torch.float32).eval()
+    if files.gguf or not (files.folder / "generation_config.json").is_file():
+        net.generation_config = transformers.GenerationConfig()  # not what the class has as default
+    ends = end_tokens(net, tokenizer, {} if files.gguf else config_of(files))
+    files.notes.extend(_of_generation(spec, net, tokenizer))
     net.generation_config = transformers.GenerationConfig()  # a file's would change what is written
-    model = LanguageModel(net, tokenizer, _longest(spec, net))
+    model = LanguageModel(net, tokenizer, _longest(spec, net), ends=ends, chat=spec.chat)
     check_head(model)
     return model
+
+
+def end_tokens(net: Any, tokenizer: Any, config: Mapping[str, Any]) -> tuple[int, ...]:
+    """Every token that ends what a model writes: its files may name several.
+
+    config: what its config.json says, which counts where generation_config.json names none.
+    """
+    named = _listed(net.generation_config.eos_token_id) or _listed(config.get("eos_token_id"))
+    known = net.get_input_embeddings().num_embeddings
+    found = dict.fromkeys([*_listed(tokenizer.eos_token_id), *named])
+    return tuple(token for token in found if isinstance(token, int) and 0 <= token < known)
+
+
+def _listed(told: Any) -> list[Any]:
+    return told if isinstance(told, list) else [] if told is None else [told]
+
+
+def _of_generation(spec: Hf, net: Any, tokenizer: Any) -> Iterator[str]:
+    """What is left out of the settings for generating, and of the chat template."""
+    told = net.generation_config.to_diff_dict()
+    if odd := [name for name in _UNUSED if told.get(name)]:
+        yield f"its generation_config.json sets {', '.join(odd)}, which are not used"
+    if tokenizer.chat_template and not spec.chat:
+        yield "its tokenizer has a chat template, which is not used; `chat: true` would use it"
+    if spec.chat and not tokenizer.chat_template:
+        what = f"the tokenizer of `{spec.path}` has no chat template"
+        raise RequestError(Problem(what, "leave `chat` out", ("chat",)))
 
 
 def text_classifier(spec: Hf, files: Files, labels: tuple[str, ...]) -> TextClassifier:
@@ -112,7 +178,7 @@ def text_classifier(spec: Hf, files: Files, labels: tuple[str, ...]) -> TextClas
     Raises:
         RequestError: it can't be loaded.
     """
-    tokenizer = _tokenizer(spec.path, files)
+    tokenizer = _padding(spec.path, _tokenizer(spec.path, files))
     kind = transformers.AutoModelForSequenceClassification
     head = new_head(len(labels)) if spec.new_head else {}
     with quiet():
@@ -121,30 +187,50 @@ def text_classifier(spec: Hf, files: Files, labels: tuple[str, ...]) -> TextClas
             replace_head(net)
     net.config.pad_token_id = tokenizer.pad_token_id
     known = labels if spec.new_head else names_of_logits(net.config)
-    return TextClassifier(net.eval(), known, tokenizer, _longest(spec, net))
+    return TextClassifier(net.eval(), known, tokenizer, _longest(spec, net, tokenizer))
 
 
 def embedder(spec: Hf, files: Files) -> Embedder:
-    """The embedder in `files`; pooled as its sentence-transformers settings say, by mean if none.
+    """The embedder in `files`, as sentence-transformers' files say; by mean if there are none.
 
     Raises:
-        RequestError: it can't be loaded, or is pooled in a way that is not supported.
+        RequestError: it can't be loaded, or changes its vectors in a way that is not supported.
     """
-    tokenizer = _tokenizer(spec.path, files)
+    tokenizer = _padding(spec.path, _tokenizer(spec.path, files))
+    told = files.sentence
     with quiet():
-        net = load(transformers.AutoModel, spec.path, files, dtype=torch.float32).eval()
-    pooling, normalized = _pooling(spec.path, files.folder)
-    settings = files.folder / "sentence_bert_config.json"
-    told = read_json(settings).get("max_seq_length") if settings.is_file() else None
-    longest = min(_longest(spec, net), told) if isinstance(told, int) else _longest(spec, net)
-    return Embedder(net, tokenizer, longest, pooling, normalized)
+        net = load(_encoder(files), spec.path, files, dtype=torch.float32).eval()
+    longest = _longest(spec, net, tokenizer, told.longest if told else None)
+    if told is None:
+        return Embedder(net, tokenizer, longest, "mean", normalized=False)
+    if told.lower:
+        lower_case(tokenizer)
+    plain = told.plain()
+    pooling, normalized = plain or ("mean", False)
+    return Embedder(
+        net if plain else with_behind(spec.path, net, told.behind),
+        tokenizer,
+        longest,
+        pooling,
+        normalized,
+        prompts=told.prompts,
+        similarity=told.similarity,
+    )
 
 
-def padded(texts: Texts, tokenizer: Any, longest: int, module: torch.nn.Module) -> dict[str, Any]:
-    """A batch of whole texts as an encoder takes them, on its device."""
-    whole = [texts.whole(number) for number in range(len(texts))]
+def _encoder(files: Files) -> Any:
+    """The `Auto…` class for the encoder: of T5 and its kin without the decoder."""
+    named = config_of(files).get("architectures") or [""]
+    alone = str(named[0]).endswith("EncoderModel")
+    return transformers.AutoModelForTextEncoding if alone else transformers.AutoModel
+
+
+def padded(
+    texts: Sequence[str], tokenizer: Any, longest: int, module: torch.nn.Module
+) -> dict[str, Any]:
+    """A batch of texts as an encoder takes them, on its device."""
     tokens = tokenizer(
-        whole, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+        list(texts), padding=True, truncation=True, max_length=longest, return_tensors="pt"
     )
     device = next(module.parameters()).device
     return {name: values.to(device) for name, values in tokens.items()}
@@ -152,7 +238,7 @@ def padded(texts: Texts, tokenizer: Any, longest: int, module: torch.nn.Module) 
 
 def _tokenizer(path: str, files: Files) -> Any:
     with quiet():
-        tokenizer = load(transformers.AutoTokenizer, path, files)
+        tokenizer = load_beside(transformers.AutoTokenizer, path, files)
     if not tokenizer.is_fast:
         what = f"`{path}` has no tokenizer.json"
         raise RequestError(Problem(what, "save its tokenizer in the fast form", ("path",)))
@@ -161,30 +247,24 @@ def _tokenizer(path: str, files: Files) -> Any:
     return tokenizer
 
 
-def _longest(spec: Hf, net: Any) -> int:
+def _padding(path: str, tokenizer: Any) -> Any:
+    """The tokenizer, padding on the right, so that a vector is the same in any batch."""
+    if tokenizer.pad_token is None:
+        what = f"the tokenizer of `{path}` has no token for padding"
+        raise RequestError(Problem(what, "name a `pad_token` in its tokenizer_config.json"))
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def _longest(spec: Hf, net: Any, tokenizer: Any = None, told: int | None = None) -> int:
+    """How many tokens are read at once.
+
+    tokenizer: whose `model_max_length` counts, unless `told` is what sentence-transformers reads.
+    """
     can = getattr(net.config, "max_position_embeddings", None) or spec.longest
     places = getattr(getattr(net.base_model, "embeddings", None), "position_embeddings", None)
     padding = getattr(places, "padding_idx", None)
     # Such models (RoBERTa, MPNet) count tokens from behind the place of padding.
-    return min(spec.longest, int(can) - (0 if padding is None else padding + 1))
-
-
-def _pooling(path: str, folder: Path) -> tuple[str, bool]:
-    """How token vectors become one, as sentence-transformers saved it, and whether of length 1."""
-    modules = folder / "modules.json"
-    listed = modules.read_text(encoding="utf-8") if modules.is_file() else ""
-    kinds = set(re.findall(r'"type"\s*:\s*"[^"]*?(\w+)"', listed))
-    if odd := sorted(kinds - _MODULES):
-        what = f"`{path}` changes its vectors by {', '.join(odd)}"
-        raise RequestError(Problem(what, "such embedders are not supported", ("path",)))
-    normalized = "Normalize" in kinds
-    settings = folder / "1_Pooling" / "config.json"
-    if not settings.is_file():
-        return "mean", normalized
-    told = read_json(settings)
-    if told.get("pooling_mode_mean_tokens"):
-        return "mean", normalized
-    if told.get("pooling_mode_cls_token"):
-        return "first", normalized
-    what = f"`{path}` pools its vectors by neither mean nor first token"
-    raise RequestError(Problem(what, "such embedders are not supported", ("path",)))
+    can = int(can) - (0 if padding is None else padding + 1)
+    own = told if told is not None else getattr(tokenizer, "model_max_length", None) or can
+    return min(spec.longest, can, int(own))

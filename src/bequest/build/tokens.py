@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from bequest.core.errors import Problem, RequestError
 from bequest.lazy import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from bequest.core.live import Texts
 
@@ -49,6 +50,8 @@ def encode(
     longest: int,
     device: torch.device,
     turned: Sequence[bool] = (),
+    *,
+    chat: bool = False,
 ) -> Encoded:
     """Every token of every text once, each behind those that stand before it in its window.
 
@@ -58,15 +61,21 @@ def encode(
 
     turned: which texts are read from their end, none if left out. Tokens are turned round, never
     characters; the prompt of such a text is what stands behind it, and is read from its end first.
+    chat: whether prompts are messages of a user; see `begun`.
 
     Raises:
         RequestError: a prompt leaves no room for its text.
     """
     first, end = first_token(tokenizer), _end(texts, tokenizer)
-    prompts = ids_of(texts.prompts, tokenizer) or [[]] * len(texts)
-    rows = zip(prompts, ids_of(texts.texts, tokenizer), turned or [False] * len(texts), strict=True)
+    chat = chat and bool(texts.prompts)
+    prompts = begun(texts.prompts or ("",) * len(texts), tokenizer, chat=chat)
+    # The blank between a prompt and its answer is not for a template, which has its own marks.
+    said = [text.removeprefix(" ") for text in texts.texts] if chat else texts.texts
+    rows = zip(prompts, ids_of(said, tokenizer), turned or [False] * len(texts), strict=True)
     cut = [
-        windows([first, *in_order(before, turn)], in_order(ids, turn) + end, first, longest)
+        windows(
+            [*before[:1], *in_order(before[1:], turn)], in_order(ids, turn) + end, first, longest
+        )
         for before, ids, turn in rows
     ]
     flat = [window for each in cut for window in each]
@@ -120,6 +129,37 @@ def first_token(tokenizer: Any) -> int:
     raise RequestError(Problem(what, "name one in its tokenizer_config.json"))
 
 
+def begun(prompts: Sequence[str], tokenizer: Any, *, chat: bool) -> list[list[int]]:
+    """The tokens that stand before what a model says: a first token, and those of the prompt.
+
+    A prompt that begins with the first token gets no second one.
+
+    chat: each prompt is a message of a user, written as the tokenizer's chat template writes it, up
+        to where the model answers. Nothing is put before that.
+
+    Raises:
+        RequestError: the template can't write a message.
+    """
+    first = first_token(tokenizer)
+    if chat:
+        written = ids_of([_as_message(prompt, tokenizer) for prompt in prompts], tokenizer)
+        return [ids or [first] for ids in written]
+    return [ids if ids[:1] == [first] else [first, *ids] for ids in ids_of(prompts, tokenizer)]
+
+
+def _as_message(prompt: str, tokenizer: Any) -> str:
+    said = [{"role": "user", "content": prompt}]
+    try:
+        written: str = tokenizer.apply_chat_template(
+            said, tokenize=False, add_generation_prompt=True
+        )
+    except Exception as error:
+        what = f"the tokenizer's chat template fails: {str(error).strip().partition(chr(10))[0]}"
+        fix = "leave `chat` out, or mend the template"
+        raise RequestError(Problem(what, fix, ("chat",))) from error
+    return written
+
+
 def ids_of(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     """The tokens of each text, with nothing added."""
     if not texts:
@@ -130,9 +170,9 @@ def ids_of(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     return found
 
 
-def reads(tokenizer: Any, longest: int) -> str:
-    """A digest of how texts become tokens and windows."""
-    ends = f"{tokenizer.bos_token_id} {tokenizer.eos_token_id} {longest}"
+def reads(tokenizer: Any, longest: int, more: str = "") -> str:
+    """A digest of how texts become tokens and windows; `more` is what else decides that."""
+    ends = f"{tokenizer.bos_token_id} {tokenizer.eos_token_id} {longest}{more}"
     return hashlib.sha256(f"{vocabulary(tokenizer)} {ends}".encode()).hexdigest()[:16]
 
 
@@ -179,6 +219,11 @@ def _cuts(tokenizer: Any) -> str:
 def in_order(ids: list[int], turned: bool) -> list[int]:
     """The tokens as they are read: from their end where `turned`."""
     return ids[::-1] if turned else ids
+
+
+def until_end(row: Sequence[int], ends: Collection[int]) -> list[int]:
+    """The tokens of a row that stand before the first of `ends`."""
+    return list(takewhile(lambda token: token not in ends, row))
 
 
 def _end(texts: Texts, tokenizer: Any) -> list[int]:

@@ -90,11 +90,13 @@ class Texts:
     texts: what is predicted or read, one per sample.
     prompts: what stands before each text and is not predicted itself; empty for none.
     closed: whether a text ends where it ends, so that its end is predicted too.
+    roles: what each text is to an embedder, "query" or "document"; empty where that isn't said.
     """
 
     texts: tuple[str, ...]
     prompts: tuple[str, ...] = ()
     closed: bool = False
+    roles: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -106,11 +108,12 @@ class Texts:
 
     def __getitem__(self, rows: Any) -> Texts:
         """The texts at `rows`: a slice, or places [m]."""
-        if isinstance(rows, slice):
-            return Texts(self.texts[rows], self.prompts[rows], self.closed)
-        places = [int(row) for row in rows]
-        prompts = tuple(self.prompts[row] for row in places) if self.prompts else ()
-        return Texts(tuple(self.texts[row] for row in places), prompts, self.closed)
+        places = range(len(self))[rows] if isinstance(rows, slice) else [int(row) for row in rows]
+        parts = (self.texts, self.prompts, self.roles)
+        texts, prompts, roles = (
+            tuple(part[row] for row in places) if part else () for part in parts
+        )
+        return Texts(texts, prompts, self.closed, roles)
 
     def whole(self, number: int) -> str:
         """A text behind its prompt."""

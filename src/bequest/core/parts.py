@@ -66,6 +66,10 @@ class ModelSpec(Part):
         """The protocols that a model of these settings answers, as far as is known unbuilt."""
         return self.answers
 
+    def made_to_answer(self, protocols: Collection[str]) -> str:
+        """What to write so that the model answers one of these; empty if no setting does it."""
+        return ""
+
     def kinds(self) -> Collection[str]:
         """The kinds of input that a model of these settings takes; empty means any."""
         return self.takes
@@ -77,6 +81,14 @@ class ModelSpec(Part):
     def can_learn(self) -> bool:
         """Whether its weights can be changed."""
         return True
+
+    def settled(self, shape: tuple[int, ...], kind: str) -> ModelSpec:
+        """The same settings with what follows from another model that they name; itself if none.
+
+        Raises:
+            RequestError: the other model can't be had.
+        """
+        return self
 
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Model:
         """The live model for inputs of `shape` (one sample) and `kind`, answering for `labels`.

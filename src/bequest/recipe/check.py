@@ -153,7 +153,9 @@ def _in_order(problems: list[Problem]) -> list[Problem]:
         at = problem.at or _NOWHERE
         return at.file, at.line, at.column
 
-    return sorted(dict.fromkeys(problems), key=place)
+    # Settings that stand in several parts, as these name their model, are wrong once.
+    once = {(one.at, one.what) if one.at and one.at.line else one: one for one in problems[::-1]}
+    return sorted(once.values(), key=place)
 
 
 def _planned(checked: _Checked) -> PlannedStep | None:

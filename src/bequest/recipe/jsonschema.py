@@ -88,7 +88,11 @@ def _definitions(kind: Kind) -> dict[str, Any]:
 
 def _part(kind: Kind, name: str) -> dict[str, Any]:
     template = f"#/$defs/{kind}.{name}/$defs/{{model}}"
-    schema: dict[str, Any] = find(kind, name).model_json_schema(ref_template=template)
+    part = find(kind, name)
+    schema: dict[str, Any] = part.model_json_schema(ref_template=template)
+    for field in (field for field, inside in part.inner.items() if inside == kind):
+        named = {"type": "string", "description": f"Name of one of the recipe's {kind}."}
+        schema["properties"][field] = {"anyOf": [schema["properties"][field], named]}
     schema["properties"] = {"use": {"const": name}, **schema.get("properties", {})}
     return {**schema, "title": name, "description": known(kind)[name].summary}
 

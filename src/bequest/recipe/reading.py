@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bequest.core.errors import Position, Problem, RequestError, did_you_mean
 from bequest.recipe.draft import Draft
+from bequest.recipe.named import with_named
 from bequest.recipe.names import known_recipe, recipe_names, recipe_path
 from bequest.recipe.overrides import override
 from bequest.recipe.syntax import parse
@@ -24,6 +25,8 @@ _PYTHON = Position("recipe")
 def read(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Draft:
     """The recipe of `source`, merged with what it extends, with `overrides` applied.
 
+    Where a model or task names another one (`of: student`), the settings of that one stand.
+
     source: a path, the name of a built-in recipe, or the recipe as a Python mapping. A text is a
         path if such a file exists or it ends in .yaml or .yml.
     overrides: `path=value`, as in `fit.epochs=3` (see `recipe.overrides`).
@@ -36,7 +39,7 @@ def read(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) 
     else:
         path = _find(source, Path(), Position(str(source)))
         name, tree = path.stem, _load(path, ())
-    return Draft.of(name, override(tree, overrides))
+    return Draft.of(name, with_named(override(tree, overrides)))
 
 
 def _find(source: str | Path, folder: Path, at: Position) -> Path:

@@ -278,12 +278,14 @@ def _answers(site: Site) -> Iterator[Problem]:
             if role.answers and not set(role.answers) & set(answered):
                 wanted = " or ".join(f"`{protocol}`" for protocol in role.answers)
                 asks = f"role `{name}` of method `{site.method.use}` asks {wanted}"
-                yield Problem(f"{asks}, {says}", _answering(*role.answers), at)
+                fix = spec.made_to_answer(role.answers) or _answering(*role.answers)
+                yield Problem(f"{asks}, {says}", fix, at)
                 continue
             for task, asked in _learnt_entries(site).items() if role.learns else ():
                 if asked.asks not in answered:
                     what = f"task `{task}` asks `{asked.asks}`, {says}"
-                    yield Problem(what, _answering(asked.asks), at)
+                    fix = spec.made_to_answer((asked.asks,)) or _answering(asked.asks)
+                    yield Problem(what, fix, at)
 
 
 def _takes(site: Site) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ Models may be large and slow to build: they are built once, looked at, and let g
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bequest.build.classification import device_of
 from bequest.build.encoder import width_of
@@ -33,10 +33,11 @@ class Facts:
     bytes: of all it holds; work: floating-point operations of a forward pass over a batch;
     heads: names of the tasks it has heads for; no_heads: why it can't have one head per task.
     width: numbers in the vectors it gives, if it does; compared: how many of them, the first, are
-        compared with an older model's.
+        compared with an older model's; learns: of how many it learns to match, where that is fixed.
     needs_two: whether it can't be trained on a batch of one sample, as batch norm then has a single
         value for a channel.
     parent: what it is lined up with others by, or why that can't be.
+    notes: what a user should know of how it was read.
     """
 
     bytes: int
@@ -47,6 +48,8 @@ class Facts:
     compared: int | None = None
     needs_two: bool = False
     parent: Parent | tuple[Problem, ...] = ()
+    learns: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def look_at(
@@ -71,7 +74,15 @@ def look_at(
         compared=compared,
         needs_two=needs_two,
         parent=parent,
+        learns=getattr(getattr(model, "sizes", None), "width", None),
+        notes=_notes(model),
     )
+
+
+def _notes(model: Any) -> tuple[str, ...]:
+    """Those of the model, or of the one inside it."""
+    inner = getattr(model, "inner", None)
+    return tuple(getattr(model, "notes", ())) or (() if inner is None else _notes(inner))
 
 
 def work_of(model: Model, shape: tuple[int, ...]) -> float:

@@ -26,7 +26,7 @@ def save_model(folder: Path, model: Model, origin: str, given: Model, prepared: 
     given: that model. What every build of it brings along is not written again.
     """
     first = prepared.pattern
-    spec = dict(prepared.plan.resolved["models"][origin])
+    spec = prepared.described(origin)
     whole = not prepared.plan.models[origin].comes_with_weights()
     description = {
         "use": spec.pop("use"),

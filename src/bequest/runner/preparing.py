@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,8 @@ from bequest.runner.moments import moments_problems
 from bequest.runner.parents import merges, parent_problems
 from bequest.runner.single_samples import single_sample_problems
 from bequest.runner.strangers import built_for, stranger_problems, strangers
-from bequest.runner.widths import width_problems
+from bequest.runner.unknown_tokens import unknown_tokens
+from bequest.runner.widths import in_indexes, width_problems
 from bequest.store.journal import derive
 from bequest.store.processes import ALONE
 from bequest.transfer.bench import TaskView
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bequest.core.live import Model, Task
-    from bequest.core.parts import TaskSpec
+    from bequest.core.parts import ModelSpec, TaskSpec
     from bequest.recipe.draft import Draft
     from bequest.recipe.plan import Plan
     from bequest.runner.facts import Facts
@@ -47,13 +48,14 @@ if TYPE_CHECKING:
 class Prepared:
     """A checked request with its data loaded; models are built per seed.
 
-    facts: of every input model.
+    facts: of every input model. settled: their settings, as far as they were asked for.
     """
 
     plan: Plan
     tasks: Mapping[str, Task]
     device: torch.device
     facts: Mapping[str, Facts]
+    settled: dict[str, ModelSpec] = field(default_factory=dict)
 
     @property
     def pattern(self) -> Task:
@@ -66,13 +68,28 @@ class Prepared:
         odd = strangers(self.plan, self.tasks)
         return {name: task for name, task in self.tasks.items() if name not in odd}
 
+    def spec(self, name: str) -> ModelSpec:
+        """The settings of an input model, with what follows from others filled in."""
+        if name not in self.settled:
+            first = self.pattern
+            self.settled[name] = self.plan.models[name].settled(first.shape, first.kind)
+        return self.settled[name]
+
+    def described(self, name: str) -> dict[str, Any]:
+        """The same as a recipe would write them, `use` among them."""
+        written: dict[str, Any] = self.plan.resolved["models"][name]
+        before, after = self.plan.models[name], self.spec(name)
+        fields = type(after).model_fields if after is not before else ()
+        return {**written, **{field: getattr(after, field) for field in fields
+                              if getattr(after, field) != getattr(before, field)}}  # fmt: skip
+
     def build(self, name: str, seed: int) -> Model:
         """The input model called `name` as it is under `seed`, on the device.
 
         Its label space is the tasks': logits stand in the order of their labels.
         """
         first = self.pattern
-        spec = self.plan.models[name]
+        spec = self.spec(name)
         with seeded(derive(seed, "model", name)):
             if isinstance(first, Regression):
                 _refuse_without_float64(self.device)
@@ -127,11 +144,12 @@ def prepare(
     facts: dict[str, Facts] = {}
     prepared = Prepared(plan, tasks, chosen, facts)
     if not problems:
+        wrong: list[Problem] = []
         for name in plan.models:
-            problems += _attempt(partial(_look, prepared, name, facts), ("models", name))
+            problems += _attempt(partial(_look, prepared, name, facts, wrong), ("models", name))
+        problems = problems or [*width_problems(plan, tasks, facts)] or wrong
     if not problems:
-        problems = [*heads_problems(plan, facts), *width_problems(plan, tasks, facts)]
-        problems += single_sample_problems(plan, tasks, facts)
+        problems = [*heads_problems(plan, facts), *single_sample_problems(plan, tasks, facts)]
         problems += parent_problems(plan, facts)
     if problems:
         raise RequestError([draft.locate(problem) for problem in problems])
@@ -196,14 +214,20 @@ def _not_recorded(task: Task | None) -> set[str]:
     return {name for name, there in given.items() if not there}
 
 
-def _look(prepared: Prepared, name: str, facts: dict[str, Facts]) -> None:
+def _look(prepared: Prepared, name: str, facts: dict[str, Facts], in_index: list[Problem]) -> None:
+    """Take down the facts of a model, and what is wrong with vectors that it is to have made."""
     plan = prepared.plan
     batch = max(step.fit.batch_size for step in plan.steps)
     built = prepared.build(name, plan.seeds[0])
     searched = any(task.asks == "embed" for task in prepared.tasks.values())
-    facts[name] = look_at(
-        built, (batch, *prepared.pattern.shape), searched=searched, merged=merges(plan)
-    )
+    notes, wrong = in_indexes(plan, prepared.tasks, name, built)
+    in_index += wrong
+    told, wrong = unknown_tokens(built, prepared.asked.values())
+    if wrong:
+        raise RequestError(wrong)
+    shape = (batch, *prepared.pattern.shape)
+    found = look_at(built, shape, searched=searched, merged=merges(plan))
+    facts[name] = replace(found, notes=(*found.notes, *told, *notes))
 
 
 def _load(tasks: dict[str, Task], name: str, spec: TaskSpec) -> None:

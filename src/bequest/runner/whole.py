@@ -202,6 +202,9 @@ def _work(prepared: Prepared, folder: RunFolder, progress: Progress, log: Log) -
     for task in prepared.tasks.values():
         for note in task.notes:
             progress.note(f"{task.name}: {note}")
+    for name, facts in prepared.facts.items():
+        for note in facts.notes:
+            progress.note(f"{name}: {note}")
     plan = prepared.plan
     rows = {seed: Work(prepared, folder, seed, progress, log).run() for seed in plan.seeds}
     matrix = Matrix(collect(rows, prepared), judged_by=judged_by(plan.gate))

@@ -107,10 +107,20 @@ def _inputs_joined(inputs: Sequence[Inputs]) -> Inputs:
 def _texts_joined(parts: Sequence[Texts]) -> Texts:
     if len({part.closed for part in parts}) > 1:
         raise RunError("texts that end and passages cut from longer ones can't be mixed")
-    prompted = any(part.prompts for part in parts)
-    prompts = [part.prompts or ("",) * len(part) for part in parts] if prompted else []
     texts = tuple(text for part in parts for text in part.texts)
-    return Texts(texts, tuple(prompt for part in prompts for prompt in part), parts[0].closed)
+    prompts = _chained([(part.prompts, len(part)) for part in parts])
+    roles = _chained([(part.roles, len(part)) for part in parts])
+    return Texts(texts, prompts, parts[0].closed, roles)
+
+
+def _chained(parts: Sequence[tuple[tuple[str, ...], int]]) -> tuple[str, ...]:
+    """What stands beside texts, one part after another; of a part without, empty texts.
+
+    parts: each with the number of its texts.
+    """
+    if not any(beside for beside, _ in parts):
+        return ()
+    return tuple(one for beside, count in parts for one in beside or ("",) * count)
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class File(IndexSpec):
     def _npy(self) -> tuple[list[str], NDArray[Any]]:
         try:
             vectors = np.load(located(self.path), mmap_mode="r", allow_pickle=False)
-            text = located(str(self.ids)).read_text(encoding="utf-8")
+            text = located(str(self.ids)).read_text(encoding="utf-8-sig")
         except (OSError, EOFError, ValueError) as error:
             raise RequestError(Problem(f"`{self.path}`: {error}", field=("path",))) from error
         if not isinstance(vectors, np.ndarray):

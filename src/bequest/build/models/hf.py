@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from bequest.core.live import Model
 
 
+_LEAST_KNOWN = 0.5  # of the weights' tokens; tables of weights are made longer by few
+
+
 class Hf(ModelSpec):
     """A pretrained model: language model, text or image classifier, or embedder of texts.
 
@@ -38,6 +41,11 @@ class Hf(ModelSpec):
     )
     new_head: bool = Field(
         False, description="Whether to replace the classifier by a new one for the task's labels."
+    )
+    chat: bool = Field(
+        False,
+        description="Whether a language model gets each prompt as a message of a user, written by "
+        "its tokenizer's chat template.",
     )
     revision: str | None = Field(None, description="Commit, branch or tag of a hub id.")
     longest: int = Field(
@@ -59,6 +67,11 @@ class Hf(ModelSpec):
             return self.answers if family is None else pretrained.protocols_of(family)
         return ("logits",)
 
+    def made_to_answer(self, protocols: Collection[str]) -> str:
+        """A classifier is a new head away."""
+        headless = "logits" in protocols and not self.new_head
+        return "write `new_head: true`" if headless else ""
+
     def kinds(self) -> Collection[str]:
         """What the model takes; anything that such models may, while its files aren't here."""
         family = self._family()
@@ -76,9 +89,11 @@ class Hf(ModelSpec):
         """
         files = pretrained.fetched(self.path, self.revision)
         with pretrained.understood(self.path):
-            model = self._live(files, shape, kind, labels)
+            model: Any = self._live(files, shape, kind, labels)
             _try_out(model, shape)
-        return model
+        model.files = files
+        model.notes = (*getattr(model, "notes", ()), *files.notes)
+        return cast("Model", model)
 
     def _live(
         self, files: Files, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]
@@ -110,12 +125,26 @@ class Hf(ModelSpec):
 def _try_out(model: Model, shape: tuple[int, ...]) -> None:
     """Ask the model once, as settings that don't fit its weights may show only then."""
     if tokenizer := getattr(model, "tokenizer", None):
-        # Added tokens may lie behind the weights in good files too, where no text holds them.
-        used = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values()
-        known = cast("Any", model.module).get_input_embeddings().num_embeddings
-        if max(used, default=0) >= known:
-            raise ValueError(f"its tokenizer has a token {max(used)}, its weights end at {known}")
+        _refuse_other_tokens(tokenizer, model.module)
     inputs = torch.zeros(1, *shape) if shape else Texts(("a b",))
     asked = next(name for name in ("logits", "embed", "logprob") if name in model.answers)
     with torch.no_grad():
         getattr(model, asked)(inputs)
+
+
+def _refuse_other_tokens(tokenizer: Any, module: Any) -> None:
+    """Refuse a tokenizer that can't be the one of these weights.
+
+    Raises:
+        ValueError: it has tokens behind the weights, or none for most of them.
+    """
+    net: Any = module["net"] if isinstance(module, torch.nn.ModuleDict) else module
+    # Added tokens may lie behind the weights in good files too, where no text holds them.
+    used = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values()
+    known = net.get_input_embeddings().num_embeddings
+    if max(used, default=0) >= known:
+        raise ValueError(f"its tokenizer has a token {max(used)}, its weights end at {known}")
+    if len(tokenizer) < known * _LEAST_KNOWN:
+        raise ValueError(
+            f"its tokenizer knows {len(tokenizer)} tokens, its weights {known}: is it its own?"
+        )

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Onnx(ModelSpec):
     """An embedder of texts that lies in an ONNX file; it answers and can't learn.
 
-    Needs the extra `retrieval` (onnxruntime). The tokenizer is a `tokenizer.json`, beside the file
-    or elsewhere. No code that comes with a model is run.
+    Needs the extra `retrieval` (onnxruntime). Prompts, pooling and normalisation are those that
+    sentence-transformers' files beside it name, if there are some. The tokenizer is a
+    `tokenizer.json`, beside the file or elsewhere. No code that comes with a model is run.
     """
 
     answers: ClassVar[Collection[str]] = frozenset({"embed"})
@@ -38,10 +39,15 @@ class Onnx(ModelSpec):
         description="Name of the output that is read, of texts or of their tokens; the first of "
         "floats.",
     )
-    pooling: Literal["mean", "first"] = Field(
-        "mean", description="How vectors of tokens become one; not read of an output of texts."
+    pooling: Literal["mean", "first"] | None = Field(
+        None,
+        description="How vectors of tokens become one; as a modules.json beside the file says, or "
+        "by mean. Not read of an output of texts.",
     )
-    normalized: bool = Field(True, description="Whether vectors are made one long.")
+    normalized: bool | None = Field(
+        None,
+        description="Whether vectors are made one long; as a modules.json says, or true.",
+    )
     longest: int = Field(128, ge=8, le=8192, description="Tokens that are read of a text.")
 
     def check(self) -> list[Problem]:

@@ -11,7 +11,8 @@ from safetensors.numpy import save_file
 from bequest.core.errors import RequestError
 from bequest.core.progress import Silent
 from bequest.methods.graft._making import made
-from bequest.store.checkpoints import checkpoint, copy_rest, weight_files
+from bequest.store.checkpoints import checkpoint, copy_rest
+from bequest.store.weight_files import weight_files
 
 INDEX = "model.safetensors.index.json"
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")

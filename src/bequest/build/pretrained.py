@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from bequest.build.placing import Placed
     from bequest.build.sentence_files import SentenceFiles
-    from bequest.store.checkpoints import WeightFiles
+    from bequest.store.weight_files import WeightFiles
 
 IMAGE, LANGUAGE, CLASSIFIER, EMBEDDER = "image", "language", "classifier", "embedder"
 

@@ -11,11 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
-
 from bequest.build.paths import read_json
 from bequest.core.errors import Problem, RequestError
+from bequest.lazy import numpy as np
 from bequest.lazy import torch, transformers
 
 if TYPE_CHECKING:
@@ -235,6 +233,7 @@ def _refuse_large(lengths: list[int], processor: Any) -> None:
 
 def _axis(steps: Steps, length: int, resample: Any) -> Floats | None:
     """The matrix [new length, length] of steps along one axis; None if nothing changes."""
+    from PIL import Image
     from transformers.image_transforms import center_crop
 
     matrix = np.eye(length, dtype=np.float32)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bequest.core.errors import Problem, RequestError
-from bequest.store import checkpoints
-from bequest.store.checkpoints import INDEX, SINGLE
+from bequest.store import weight_files as stored
+from bequest.store.weight_files import INDEX, SINGLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _WEIGHTS = {"F16", "BF16", "F32", "F64"}
 _NO_WEIGHTS = {"BOOL", "I32", "I64"}  # of masks, positions and counts
 
 
-def weight_files(path: str, folder: Path) -> checkpoints.WeightFiles:
+def weight_files(path: str, folder: Path) -> stored.WeightFiles:
     """The files that hold the weights of the model in `folder`, as `save_pretrained` names them.
 
     path: as the recipe has it.
@@ -28,7 +28,7 @@ def weight_files(path: str, folder: Path) -> checkpoints.WeightFiles:
         RequestError: there are none, it isn't clear which, or the index is wrong.
     """
     try:
-        found = checkpoints.weight_files(folder)
+        found = stored.weight_files(folder)
     except RequestError as error:
         raise RequestError([problem.under("path") for problem in error.problems]) from error
     if not found.files:
@@ -48,8 +48,10 @@ def entries_of(folder: Path) -> dict[str, Entry]:
         RequestError: a file is damaged, or files and index differ.
         ValueError: a weight is of a type that is not read.
     """
+    from bequest.store.checkpoints import checkpoint  # numpy; a recipe is checked without it
+
     try:
-        tensors = checkpoints.checkpoint(folder).tensors
+        tensors = checkpoint(folder).tensors
     except RequestError as error:
         raise RequestError([problem.under("path") for problem in error.problems]) from error
     found = {name: place.entry for name, place in tensors.items()}

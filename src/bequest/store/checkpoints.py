@@ -6,7 +6,6 @@ A checkpoint is a folder with one or more safetensors files (sharded or not), or
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,13 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bequest.core.errors import BequestError, Problem, RequestError
-from bequest.store.files import explain, read_json
+from bequest.core.errors import Problem, RequestError
+from bequest.store.files import explain
 from bequest.store.fingerprints import of_model, of_tensor
 from bequest.store.tensor_header import read_header
+from bequest.store.weight_files import WeightFiles, is_there, some, weight_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -36,10 +36,7 @@ _LEFT_OUT = {
     ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5", ".onnx",
     ".gguf",
 }  # fmt: skip
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTERS = "adapter_config.json"
-_SHARD = re.compile(r"-(\d+)-of-(\d+)\.safetensors$")
-_SHOWN, _MOST_SHARDS = 5, 10_000
 # What reading a header that lies may raise.
 _DAMAGE = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError)
 
@@ -88,7 +85,7 @@ class Checkpoint:
         """What a user should know of how it was read."""
         if not self.left_out:
             return []
-        names = _listed([file.name for file in self.left_out])
+        names = some([file.name for file in self.left_out])
         return [f"left out of `{self.path}`, as its model is in other files: {names}"]
 
     @property
@@ -99,43 +96,6 @@ class Checkpoint:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of what changes can be added to."""
         return {name: one.entry.shape for name, one in self.tensors.items() if one.can_change}
-
-
-@dataclass(frozen=True)
-class WeightFiles:
-    """The safetensors files of a folder that hold its model.
-
-    files: sorted by name; index: the file of each weight, by the weight's name, as the index says,
-    and empty where there is none; left_out: other safetensors files there, which are not read.
-    """
-
-    files: tuple[Path, ...]
-    index: Mapping[str, Path]
-    left_out: tuple[Path, ...]
-
-
-def weight_files(folder: Path) -> WeightFiles:
-    """Which files of a folder hold its model, as transformers reads it.
-
-    Those that `model.safetensors.index.json` names; without an index `model.safetensors`; without
-    either all safetensors files.
-
-    Raises:
-        RequestError: a file is missing or lies elsewhere, the index is damaged, or an index and a
-            `model.safetensors` that it does not name are both there.
-    """
-    there = tuple(sorted(folder.glob("*.safetensors")))
-    index = _index(folder)
-    if index:
-        files = tuple(sorted(set(index.values())))
-        if folder / SINGLE in there and folder / SINGLE not in files:
-            what = f"`{folder}` holds `{SINGLE}` and an index of other files: two sets of weights"
-            raise RequestError(Problem(what, "remove the one that is out of date"))
-    else:
-        files = (folder / SINGLE,) if folder / SINGLE in there else there
-        _refuse_missing(folder, _shards_of(files))
-    _refuse_missing(folder, files)
-    return WeightFiles(files, index, tuple(file for file in there if file not in files))
 
 
 def checkpoint(path: Path) -> Checkpoint:
@@ -166,14 +126,6 @@ def checkpoint(path: Path) -> Checkpoint:
     if listed.index:
         _refuse_other_weights(path, listed.index, tensors)
     return Checkpoint(path, heads, tensors, listed.left_out)
-
-
-def is_there(path: Path) -> bool:
-    """Whether a file or folder exists; what can't be a path does not."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
 
 
 def fingerprint(found: Checkpoint, told: Callable[[int], None] = lambda count: None) -> str:
@@ -283,66 +235,14 @@ def copy_rest(found: Checkpoint, folder: Path) -> None:
             shutil.copyfile(file, folder / file.name)
 
 
-def _index(folder: Path) -> dict[str, Path]:
-    """The file of each weight, as the folder's index says; empty where there is none."""
-    place = folder / INDEX
-    if not place.is_file():
-        return {}
-    try:
-        told = read_json(place)
-    except BequestError as error:
-        raise RequestError(str(error)) from error
-    names = told.get("weight_map") if isinstance(told, dict) else None
-    if not isinstance(names, dict) or not names:
-        what = f"`{place}` names no weights"
-        raise RequestError(Problem(what, "its `weight_map` must give each weight's file"))
-    for name in names.values():
-        if not _is_file_name(name):
-            what = f"`{place}` names `{name}`, which is no safetensors file of this folder"
-            raise RequestError(Problem(what, "an index must name files beside it"))
-    return {weight: folder / name for weight, name in names.items()}
-
-
-def _is_file_name(name: Any) -> bool:
-    """Whether it is the plain name of a safetensors file: no path, and no order to a terminal."""
-    if not isinstance(name, str) or not name.isprintable() or set(name) & {"/", "\\"}:
-        return False
-    return name.endswith(".safetensors") and name not in (".safetensors", "..safetensors")
-
-
-def _shards_of(files: Sequence[Path]) -> list[Path]:
-    """All shards of which some are there, by the numbers in their names."""
-    found = {}
-    for file in files:
-        if match := _SHARD.search(file.name):
-            number, count = match.groups()
-            start = file.name[: match.start()]
-            for other in range(1, min(int(count), _MOST_SHARDS) + 1):
-                name = f"{start}-{other:0{len(number)}}-of-{count}.safetensors"
-                found[name] = file.with_name(name)
-    return list(found.values())
-
-
-def _refuse_missing(folder: Path, files: Sequence[Path]) -> None:
-    if missing := [file.name for file in files if not is_there(file)]:
-        what = f"`{folder}` lacks {_listed(missing)}"
-        raise RequestError(Problem(what, "copy or fetch the whole model again"))
-
-
 def _refuse_other_weights(
     path: Path, index: Mapping[str, Path], tensors: Mapping[str, Place]
 ) -> None:
     """Make sure that every weight lies where the index says, and that it names every weight."""
     where = {name: place.file for name, place in tensors.items()}
     if odd := [name for name in {**index, **where} if index.get(name) != where.get(name)]:
-        what = f"the index of `{path}` and its files differ in {_listed(odd)}"
+        what = f"the index of `{path}` and its files differ in {some(odd)}"
         raise RequestError(Problem(what, "save the model again with `save_pretrained`"))
-
-
-def _listed(names: Sequence[str]) -> str:
-    """The first names, and how many there are in all."""
-    shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} … ({len(names)} in all)"
 
 
 def _tensors(file: Path) -> tuple[int, dict[str, Place]]:

@@ -22,7 +22,6 @@ from bequest.store.checkpoints import (
     extremes,
     fingerprint,
     floats,
-    is_there,
     new_folder,
     rounded,
     streamed,
@@ -30,6 +29,7 @@ from bequest.store.checkpoints import (
 from bequest.store.files import read_json, write_json
 from bequest.store.fingerprints import begun, of_model
 from bequest.store.packs import read_pack
+from bequest.store.weight_files import is_there
 from bequest.transfer.lining_up_files import refuse_other_reading
 from bequest.transfer.weights import DAMAGE, opened_parts, refuse_other_base, refuse_sick
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from broken_models import batch_norm
 from workbench import LABELS, WIDTH, bench, hard, model, split, task
@@ -10,6 +12,7 @@ import bequest
 from bequest.build.model import Classifier
 from bequest.core.errors import RequestError
 from bequest.runner import dry_run, inspect, prepare
+from bequest.runner.single_samples import single_sample_problems
 from bequest.transfer.pool import Pool, chosen, joined
 from bequest.transfer.streams import Rows, pair
 
@@ -97,10 +100,13 @@ def test_a_last_batch_of_one_runs(tmp_path, monkeypatch, use):
 def test_batches_and_data_of_one_sample_are_refused_before_the_work():
     with pytest.raises(RequestError, match=r"fit\.batch_size.*`student` has batch norm.*2 or more"):
         checked(recipe("broken_models:batch_norm", 33, 1))
-    with pytest.raises(
-        RequestError, match=r"tasks\.d.*has one training sample.*`student` has batch"
-    ):
-        checked(recipe("broken_models:batch_norm", 1, 16))
+    draft, plan = inspect(recipe("broken_models:batch_norm", 33, 16))
+    prepared = prepare(draft, plan, "cpu")
+    digits = prepared.tasks["d"]
+    single = replace(digits, splits={**digits.splits, "train": split(1)})
+    (problem,) = single_sample_problems(plan, {"d": single}, prepared.facts)
+    assert problem.field == ("tasks", "d")
+    assert "has one training sample, but model `student` has batch norm" in problem.what
 
 
 def test_batch_norm_over_many_places_of_a_picture_takes_a_single_sample():

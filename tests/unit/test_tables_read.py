@@ -115,7 +115,7 @@ def test_an_index_of_codes_is_not_taken_for_texts(tmp_path):
 
 def test_a_split_without_labels_is_not_used_and_said(tmp_path):
     task = of_data_set(tmp_path, train=frame(), test=frame().drop(columns="label"))
-    assert task.notes == ("split test has no column `label` and was not used",)
+    assert "no column `label`): it was left out, and such a side is drawn" in task.notes[0]
     assert len(task.splits["test"]) < N
 
 

@@ -57,9 +57,7 @@ def test_a_validation_file_is_looked_at_too(train, tmp_path):
     assert "8 of 9 samples of validation" in problem.what
 
 
-@pytest.mark.parametrize(
-    ("known", "written"), [("cat", "CAT"), ("1", "1.0"), ("0.5", "0.50"), ("-3", "-3.0")]
-)
+@pytest.mark.parametrize(("known", "written"), [("cat", "CAT"), ("New York", "new york")])
 def test_the_way_of_writing_that_training_has_is_named(known, written, tmp_path):
     path = csv(tmp_path / "train.csv", [(n, known if n % 2 else "other") for n in range(60)])
     rows = [(100 + n, written if n % 2 else "other") for n in range(9)]
@@ -104,13 +102,13 @@ def test_a_rare_label_on_the_wrong_side_names_a_seed_that_helps(tmp_path):
 
 def test_as_many_labels_as_rows_can_not_be_learned(tmp_path):
     path = csv(tmp_path / "t.csv", [(n, f"id{n}") for n in range(300)])
-    with pytest.raises(RequestError, match="300 labels for 300 samples: numbers or names"):
+    with pytest.raises(RequestError, match="300 different values in 300 rows"):
         loaded("csv", path=path)
 
 
 def test_many_rare_labels_are_to_be_left_out(tmp_path):
-    path = csv(tmp_path / "t.csv", [(n, f"id{n}" if n < 60 else n % 2) for n in range(300)])
-    with pytest.raises(RequestError, match=r"\d+ more; give more samples of these labels"):
+    path = csv(tmp_path / "t.csv", [(n, f"id{n}" if n < 18 else n % 2) for n in range(300)])
+    with pytest.raises(RequestError, match="give more samples of these labels, or leave them out"):
         loaded("csv", path=path)
 
 

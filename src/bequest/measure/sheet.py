@@ -82,7 +82,7 @@ class Sheet:
         if lacking:
             said = f"it does not record {', '.join(sorted(lacking))}"
             return f"{said}; {metric.recorded}" if metric.recorded else said
-        return self._nothing_to_tell(metric, panel, own) or self.why_undefined(metric, row)
+        return self.why_undefined(metric, row)
 
     def why_undefined(self, metric: Metric, row: int) -> str:
         """Why a score whose columns were recorded is not finite; empty where it is."""
@@ -91,7 +91,8 @@ class Sheet:
             return ""
         key = metric.name, row
         if key not in self._undefined:
-            self._undefined[key] = self._not_finite(metric, panel, row)
+            one = self._nothing_to_tell(metric, panel, self._own(row))
+            self._undefined[key] = one or self._not_finite(metric, panel, row)
         return self._undefined[key]
 
     def _not_finite(self, metric: Metric, panel: Panel, row: int) -> str:

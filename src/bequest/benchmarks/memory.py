@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from bequest.benchmarks._side_by_side import machine, one_thread
 from bequest.benchmarks.overhead import POSITION
+from bequest.build.delivering import fill, save_weights
 from bequest.build.models.mlp import Mlp
 from bequest.build.tasks.digits import Digits
 from bequest.core.stage import Stage
 from bequest.lazy import torch
-from bequest.runner.models import fill, save_weights
 from bequest.runner.scoring import score_stage
 from bequest.store.journal import Journal
 from bequest.transfer.state import named_modules, state

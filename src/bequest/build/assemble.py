@@ -64,6 +64,7 @@ def assemble(
         splits=splits,
         fingerprint=fingerprint(labels, splits, {"kind": kind, **done}),
         notes=(*notes, *found, *_untrained(pool.targets, sides, labels)),
+        preparation=done,
     )
 
 

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +46,7 @@ _FALLING = str.maketrans("0123456789", "9876543210")  # -2 stands before -1
 class Classification:
     """A live task that asks which of `labels` an input has; see `core.live.Task`.
 
-    preprocessing: what was done to the raw data, JSON-like; part of the fingerprint.
+    preparation: what was done to the raw data, JSON-like; part of the fingerprint.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Classification:
     fingerprint: str
     notes: tuple[str, ...] = ()
     asks: str = "logits"
+    preparation: Mapping[str, Any] = field(default_factory=dict)
 
     def record(self, model: Model, batch_size: int) -> Outcomes:
         """Every answer of `model` on the test split, on the device its parameters are on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -146,6 +147,29 @@ def with_heads(model: Model, names: Sequence[str]) -> Model:
     return grown
 
 
+def bank_path(module: torch.nn.Module) -> str:
+    """Where in a module its heads are; empty where it has one last layer for all."""
+    kind = _bank_class()
+    return next((path for path, part in module.named_modules() if isinstance(part, kind)), "")
+
+
+@contextmanager
+def as_one(module: torch.nn.Module, task: str = "") -> Iterator[None]:
+    """The module with the plain last layer of one task, the newest, where its heads stand."""
+    path = bank_path(module)
+    if not path:
+        yield
+        return
+    bank = _bank(module)
+    parent, _, name = path.rpartition(".")
+    place = module.get_submodule(parent)
+    setattr(place, name, bank.plain(task or bank.names[-1]))
+    try:
+        yield
+    finally:
+        setattr(place, name, bank)
+
+
 def _install_bank(model: Model) -> None:
     paths = [
         path for path, part in model.module.named_modules() if isinstance(part, torch.nn.Linear)
@@ -203,6 +227,15 @@ def _bank_class() -> Any:
             self.register_buffer(f"absent-{name}", ~occurs.to(next(head.parameters()).device))
             self.names.append(name)
             self.chosen = (name,)
+
+        def plain(self, name: str) -> Any:
+            """A layer of its own that gives the same logits; without biases nothing is masked."""
+            layer: Any = copy.deepcopy(self.heads[f"for-{name}"])
+            if self.bias:
+                with torch.no_grad():
+                    layer.weight[getattr(self, f"absent-{name}")] = 0
+                    layer.bias[getattr(self, f"absent-{name}")] = NEVER
+            return layer
 
         @contextmanager
         def using(self, *names: str) -> Iterator[None]:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bequest.core.errors import Problem, RequestError
+from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.measure import gate, parquet
 from bequest.measure.matrix import Matrix
 from bequest.measure.rules import judged_by
@@ -15,7 +15,7 @@ from bequest.store.folder import RunFolder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bequest.core.live import Model
+    from bequest.build.predicting import Delivered
     from bequest.measure.verdict import Verdict
 
 
@@ -54,23 +54,33 @@ class Run:
         """
         return gate.judge(rules, self.matrix, baseline.matrix if baseline else None)
 
-    def model(self, step: str, role: str = "student", seed: int | None = None) -> Model:
-        """The live model that a step delivered.
+    def model(self, step: str, role: str = "student", seed: int | None = None) -> Delivered:
+        """The live model that a step delivered, which can `predict`; of the first seed by default.
 
         Raises:
-            RequestError: the step delivered none in that role.
+            RequestError: the step delivered none in that role under that seed.
         """
-        from bequest.build.models.saved import Saved
+        from bequest.build.predicting import delivered
 
+        return delivered(self.delivered(step, role, seed))
+
+    def delivered(self, step: str, role: str = "student", seed: int | None = None) -> Path:
+        """The folder of the model that a step delivered.
+
+        Raises:
+            RequestError: the step delivered none in that role under that seed.
+        """
         chosen = self.record["seeds"][0] if seed is None else seed
         folder = self._folder.model(step, role, chosen)
         if not folder.is_dir():
             found = sorted(path.parent.relative_to(self.path / "models").as_posix()
                            for path in (self.path / "models").glob("*/*/seed-*"))  # fmt: skip
-            raise RequestError(
-                Problem(f"no model `{step}/{role}`", f"there are {', '.join(dict.fromkeys(found))}")
-            )
-        return Saved(path=str(folder)).restore()
+            there = list(dict.fromkeys(found))
+            what = f"no model `{step}/{role}`" + ("" if seed is None else f" of seed {seed}")
+            meant = did_you_mean(f"{step}/{role}", there)
+            fix = f"there are {', '.join(there) or 'none'}"
+            raise RequestError(Problem(what, fix, meant="" if seed is not None else meant))
+        return folder
 
     def __repr__(self) -> str:
         return f"<bequest run {self.record['name']} in {self.path}>\n{self.matrix!r}"

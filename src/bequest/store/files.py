@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,29 @@ def atomic(path: Path) -> Iterator[Path]:
         raise explain(path, error) from error
     finally:
         _discard(temporary)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside `path` that takes its place, synced to disk, when the block ends.
+
+    Raises:
+        StoreError: it could not be written; `path` is as it was before.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        _discard_folder(temporary)
+        temporary.mkdir(parents=True)
+        yield temporary
+        for file in temporary.rglob("*"):
+            _sync(file)
+        _discard_folder(path)  # a folder can't be renamed onto one that holds something
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise explain(path, error) from error
+    finally:
+        _discard_folder(temporary)
 
 
 @contextmanager
@@ -103,6 +127,19 @@ def read_sealed(path: Path) -> dict[str, Any]:
     return value
 
 
+def digest_of(path: Path) -> str:
+    """A hash of a file's bytes.
+
+    Raises:
+        StoreError: it is missing or can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise StoreError(f"{path} could not be read: {error.strerror}") from error
+
+
 def read_json(path: Path, limit: int = 64 << 20) -> Any:
     """The JSON value in `path`, of at most `limit` bytes.
 
@@ -138,3 +175,8 @@ def _discard(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError:  # a read-only or vanished folder: there is nothing left to tidy
         return
+
+
+def _discard_folder(path: Path) -> None:
+    if path.exists():
+        shutil.rmtree(path)

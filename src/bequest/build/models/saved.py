@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from pydantic import Field, ValidationError
 
 from bequest.build.bounds import no_larger_than
+from bequest.build.described import DESCRIPTION, WEIGHTS, in_place
 from bequest.build.heads import with_heads
 from bequest.build.paths import located, missing, read_json
 from bequest.core.errors import Problem, RequestError
@@ -17,13 +18,19 @@ from bequest.core.parts import ModelSpec
 from bequest.store.tensor_file import TensorFile
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from bequest.core.live import Model
 
-_SPEC, _WEIGHTS = "model.json", "model.safetensors"
-_KEYS = {"use", "spec", "shape", "kind", "labels", "heads", "whole"}
+_ALL = {"use", "spec", "shape", "kind", "labels", "heads"}
+_OLD, _NEW = {*_ALL, "whole"}, {*_ALL, "form", "files"}
+_FORMS: Mapping[str, str] = {
+    "own": WEIGHTS,
+    "transformers": "config.json",
+    "adapters": "adapter_model.safetensors",
+    "onnx": "model.onnx",
+}
 
 
 class Saved(ModelSpec):
@@ -40,15 +47,19 @@ class Saved(ModelSpec):
         place = located(self.path)
         if not place.is_dir():
             return [missing(self.path)]
-        absent = [name for name in (_SPEC, _WEIGHTS) if not (place / name).is_file()]
-        if absent:
-            what = f"`{self.path}` has no {' and no '.join(absent)}"
-            return [Problem(what, "name a folder that a run delivered", ("path",))]
+        if not (place / DESCRIPTION).is_file():
+            what, fix = f"`{self.path}` has no {DESCRIPTION}", "name a folder that a run delivered"
+            return [Problem(what, fix, ("path",))]
         try:
-            _description(place)
+            told = _description(place)
+            held = _FORMS[told.get("form", "own")]
+            if not (place / held).is_file():
+                what = f"`{self.path}` has no {held}"
+                return [Problem(what, "name a folder that a run delivered", ("path",))]
+            below = _spec(told).check()
         except RequestError as error:
             return [problem.under("path") for problem in error.problems]
-        return []
+        return [problem.under("path") for problem in below]
 
     def build(self, shape: tuple[int, ...], kind: str, labels: tuple[str, ...]) -> Model:
         """The model as it was delivered; `labels` are those it was trained for.
@@ -65,7 +76,7 @@ class Saved(ModelSpec):
         if takes != (kind, shape):
             what = f"takes {takes[0]} inputs of shape {takes[1]}, not {kind} {shape}"
             raise RequestError(Problem(f"`{self.path}` {what}", field=("path",)))
-        return _loaded(_spec(told), told, place / _WEIGHTS)
+        return _loaded(_spec(told), told, place)
 
     def predictor(self, shape: tuple[int, ...], kind: str, target: Target) -> Model:
         """The model as it was delivered, with the mean and deviation that it was trained with.
@@ -104,11 +115,16 @@ class Saved(ModelSpec):
 
 
 def _description(place: Path) -> dict[str, Any]:
-    told = read_json(place / _SPEC)
-    lists = ("shape", "labels", "heads")
-    if set(told) != _KEYS or not all(isinstance(told[key], list) for key in lists):
-        what = f"`{place / _SPEC}` must have the keys {', '.join(sorted(_KEYS))}"
+    told = read_json(place / DESCRIPTION)
+    keys, lists = set(told), ("shape", "labels", "heads")
+    if told.get("form") == "adapters":
+        keys -= {"base"}
+    if keys not in (_OLD, _NEW) or not all(isinstance(told[key], list) for key in lists):
+        what = f"`{place / DESCRIPTION}` must have the keys {', '.join(sorted(_NEW))}"
         raise RequestError(Problem(what))
+    if keys == _NEW and (told["form"] not in _FORMS or not isinstance(told["files"], dict)):
+        what = f"`{place / DESCRIPTION}`: `form` must be one of {', '.join(_FORMS)}"
+        raise RequestError(Problem(what, "and `files` an object"))
     if own := _own_code(told):
         raise RequestError(
             Problem(
@@ -116,7 +132,7 @@ def _description(place: Path) -> dict[str, Any]:
                 "rebuild it in your recipe with `use: module:name` and load the weights there",
             )
         )
-    return told
+    return {**told, "spec": in_place(told["spec"], place)} if "form" in told else told
 
 
 def _predicts(told: dict[str, Any]) -> bool:
@@ -143,28 +159,28 @@ def _spec(told: dict[str, Any]) -> ModelSpec:
         raise RequestError(Problem(what)) from error
 
 
-def _loaded(spec: ModelSpec, told: dict[str, Any], weights: Path) -> Model:
-    from bequest.store.tensors import load_tensors  # numpy; a recipe is checked without it
+def _loaded(spec: ModelSpec, told: dict[str, Any], place: Path) -> Model:
+    from bequest.build.delivering import check_files, fill_delivered  # needs torch
 
     shape, labels = tuple(told["shape"]), tuple(told["labels"])
     try:
-        with weights.open("rb") as file:
-            held = TensorFile(file).elements
+        if told.get("form", "own") == "own":
+            with (place / WEIGHTS).open("rb") as file:
+                held = TensorFile(file).elements
+        else:
+            held = 0
+            check_files(place, told)
         # What comes with weights of its own is checked against those, and may be larger.
-        bound = nullcontext() if spec.comes_with_weights() else no_larger_than(held)
+        bound = no_larger_than(held) if held and not spec.comes_with_weights() else nullcontext()
         with bound:
             if _predicts(told):  # its mean and deviation are among the weights
                 model = spec.predictor(shape, told["kind"], Target(labels[0], 0.0, 1.0))
             else:
                 model = with_heads(spec.build(shape, told["kind"], labels), told["heads"])
-        places = model.module.state_dict()
-        found = load_tensors(weights, places)
-        odd = found.keys() ^ places.keys() if told["whole"] else found.keys() - places.keys()
-        if odd:
-            raise ValueError(f"it differs in {', '.join(sorted(odd)[:5])}")
+        fill_delivered(model, place, built=True)
         return model
     except RequestError:
         raise
     except Exception as error:
-        what = f"`{weights}` doesn't fit its description: {error}"
+        what = f"`{place}` doesn't fit its description: {error}"
         raise RequestError(Problem(what)) from error

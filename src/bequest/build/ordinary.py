@@ -1,0 +1,128 @@
+"""Delivered models as the ordinary folders of transformers: `from_pretrained` reads them alone."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from bequest.build.model import Around, own_labels
+from bequest.build.vision import quiet
+from bequest.lazy import torch, transformers
+from bequest.store.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from bequest.core.live import Model
+
+# Beside the weights, and no part of what `save_pretrained` writes of a net or its tokenizer.
+_SIDE_FILES = ("generation_config.json", "preprocessor_config.json", "processor_config.json")
+_OF_SENTENCES = ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json")
+
+
+def core(model: Model) -> Any:
+    """The model itself, without what orders its labels or chooses its heads."""
+    while isinstance(model, Around):
+        model = model.inner
+    return model
+
+
+def transformer_in(module: torch.nn.Module) -> Any:
+    """The model of transformers that a module is or stands around; None where there is none."""
+    net = getattr(module, "net", module)
+    return net if isinstance(net, transformers.PreTrainedModel) else None
+
+
+def write_ordinary(folder: Path, model: Model) -> None:
+    """Write weights, configuration, tokenizer and preprocessor of a model of transformers.
+
+    What lay beside the weights it was made from, such as the pooling of an embedder, is copied.
+    """
+    live = core(model)
+    net = transformer_in(live.module)
+    name_labels(net, own_labels(model))
+    with quiet():
+        net.save_pretrained(folder)
+    write_beside(folder, model, net)
+
+
+def write_beside(folder: Path, model: Model, net: Any) -> None:
+    """Write all that a model needs beside its weights and configuration."""
+    live, given = core(model), Path(net.config.name_or_path or "")
+    for name in _SIDE_FILES:
+        if net.config.name_or_path and (given / name).is_file():
+            shutil.copyfile(given / name, folder / name)
+    if before := getattr(live.module, "before", None):
+        _write_preprocessor(folder, before)
+    if tokenizer := getattr(live, "tokenizer", None):
+        _write_tokenizer(folder, tokenizer, live)
+    if "embed" in live.answers and net.config.name_or_path:
+        _write_sentences(folder, given, live.longest)
+
+
+def read_ordinary(folder: Path, module: torch.nn.Module) -> None:
+    """Fill a module of the same architecture with the weights of a folder."""
+    net = transformer_in(module)
+    with quiet():
+        held = type(net).from_pretrained(
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=net.dtype,
+        )
+    net.load_state_dict(held.state_dict())
+
+
+def name_labels(net: Any, labels: tuple[str, ...]) -> None:
+    """Write into a net's configuration what its logits stand for."""
+    if labels:
+        net.config.id2label = dict(enumerate(labels))
+        net.config.label2id = {label: index for index, label in enumerate(labels)}
+
+
+def _write_tokenizer(folder: Path, tokenizer: Any, live: Any) -> None:
+    rules, most = tokenizer.backend_tokenizer, tokenizer.model_max_length
+    rules.no_truncation()  # else the last call's settings would be written
+    rules.no_padding()
+    if "logprob" not in live.answers:  # what is longer is cut off, here and elsewhere
+        tokenizer.model_max_length = live.longest
+    try:
+        tokenizer.save_pretrained(folder)
+    finally:
+        tokenizer.model_max_length = most
+
+
+def _write_preprocessor(folder: Path, before: Any) -> None:
+    """What makes of pictures the inputs of a net, where no file of the given model says so."""
+    place = folder / "preprocessor_config.json"
+    if place.is_file():
+        return
+    resample = {"nearest": 0, "bilinear": 2, "bicubic": 3}[before.mode]
+    size = {"height": before.size[0], "width": before.size[1]} if before.size else None
+    told = {
+        "image_processor_type": "ViTImageProcessor",
+        "do_resize": size is not None,
+        **({"size": size} if size else {}),
+        "resample": resample,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_convert_rgb": before.channels == 3,
+        "do_normalize": bool(before.mean),
+        "image_mean": list(before.mean) or [0.0] * (before.channels or 3),
+        "image_std": list(before.std) or [1.0] * (before.channels or 3),
+    }
+    write_json(place, told)
+
+
+def _write_sentences(folder: Path, given: Path, longest: int) -> None:
+    """The files of sentence-transformers; what is pooled how stays as it was."""
+    for name in _OF_SENTENCES:
+        if (given / name).is_file():
+            shutil.copyfile(given / name, folder / name)
+    for part in sorted(given.glob("[0-9]*_*")) if (folder / "modules.json").is_file() else ():
+        if part.is_dir():
+            shutil.copytree(part, folder / part.name)
+    told = folder / "sentence_bert_config.json"
+    if (folder / "modules.json").is_file():
+        before = cast("dict[str, Any]", read_json(told)) if told.is_file() else {}
+        write_json(told, {**before, "max_seq_length": longest})

@@ -88,6 +88,14 @@ class Delivered:
         raise RequestError(Problem(f"a model that answers {', '.join(model.answers)} can't predict",
                                    "ask it by a task of a recipe"))  # fmt: skip
 
+    def asked_as(self, task: str | None = None) -> Asked:
+        """How the task that `predict` means asks.
+
+        Raises:
+            RequestError: `task` is not known, or must be named.
+        """
+        return self._task(task)[1]
+
     def _labelled(
         self, name: str, asked: Asked, ready: Any, batch_size: int, notes: list[str]
     ) -> Predicted:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from bequest.core.live import Task
 
 PREPARATION = "preparation.json"
-_OF_FILES = ("delimiter", "encoding", "text")  # settings that say how a file is read
+# Settings that say how a file is read, and which columns are no inputs.
+_OF_FILES = ("delimiter", "encoding", "text", "label", "group_column")
 _SHOWN = 10
 
 
@@ -165,17 +166,18 @@ def _rows(inputs: Any, asked: Asked) -> tuple[NDArray[np.float32], list[str]]:
     filled = np.where(np.isnan(held), np.array(done["median"]), held)
     worded = zip(done["features"][numeric:], done["words"], strict=True)
     flags, notes = [], []
-    for name, known in worded:
+    for name, seen in worded:
         words, codes = column_words(table[name])
-        at = [words.index(word) if word in words else -2 for word in known]
+        at = [words.index(word) if word in words else -2 for word in seen]
         flags.append(codes[:, None] == np.array(at, np.int64))
-        strange = [word for word in words if word not in known]
+        strange = [word for word in words if word not in seen]
         if strange:
             notes.append(f"`{name}` holds words that training never saw: {_listed(strange)}")
     matrix = np.concatenate([filled, *flags], axis=1, dtype=np.float64)
     if empty := int(np.isnan(held).sum()):
         notes.append(f"{empty} missing numbers got the training median of their column")
-    if others := [name for name in table.column_names if name not in done["features"]]:
+    known = {*done["features"], *(asked.reading.get(name) for name in ("label", "group_column"))}
+    if others := [name for name in table.column_names if name not in known]:
         notes.append(f"columns that the model doesn't read were passed over: {_listed(others)}")
     return _standardized(matrix, done).reshape(-1, *asked.shape), notes
 

@@ -7,7 +7,21 @@ import sys
 
 import typer
 
-from bequest.cli import bench, compare, doctor, gate, get, listing, pack, report, run, schema, show
+from bequest.cli import (
+    bench,
+    compare,
+    doctor,
+    export,
+    gate,
+    get,
+    listing,
+    pack,
+    predict,
+    report,
+    run,
+    schema,
+    show,
+)
 from bequest.cli.output import complain, unexpected
 from bequest.core.errors import EXIT_RUN, BequestError
 from bequest.store.processes import speaks
@@ -27,6 +41,8 @@ app.command("gate")(gate.gate)
 app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)
 app.command("report")(report.report)
+app.command("predict")(predict.predict)
+app.command("export")(export.export)
 app.command("get")(get.get)
 app.command("bench")(bench.bench)
 app.add_typer(pack.app, name="pack")

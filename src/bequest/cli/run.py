@@ -135,6 +135,20 @@ def _show(found: Run, *, as_json: bool) -> None:
     out = console()
     show(out, found.record["title"] or found.record["name"], found.matrix, found.verdict)
     out.print(f"{found.path}  ({found.record['seconds']:.1f} s)", highlight=False, soft_wrap=True)
+    if delivered := _latest_model(found):
+        how = f"bequest predict {found.path} {delivered} --input FILE"
+        out.print(f"its models are in {found.path / 'models'}; ask one: {how}",
+                  highlight=False, soft_wrap=True)  # fmt: skip
+
+
+def _latest_model(found: Run) -> str:
+    """How the model of the last step that delivered one is named on a command line."""
+    for row in reversed(found.matrix.rows):
+        names = sorted(role.name for role in (found.path / "models" / row.step).glob("*/"))
+        if names:
+            name = shlex.quote(row.step)
+            return name if "student" in names else f"{name} --role {shlex.quote(names[0])}"
+    return ""
 
 
 def _plan(

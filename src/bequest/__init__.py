@@ -13,10 +13,12 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "BequestError": "bequest.core.errors",
+    "Delivered": "bequest.build.predicting",
     "Method": "bequest.core.parts",
     "ModelSpec": "bequest.core.parts",
     "Outcomes": "bequest.core.outcomes",
     "Pack": "bequest.core.pack",
+    "Predicted": "bequest.build.predicting",
     "Problem": "bequest.core.errors",
     "RequestError": "bequest.core.errors",
     "Requires": "bequest.core.parts",
@@ -33,6 +35,7 @@ _PUBLIC = {
 
 if TYPE_CHECKING:
     from bequest.build.opening import load_pack, open_index
+    from bequest.build.predicting import Delivered, Predicted
     from bequest.core.errors import BequestError, Problem, RequestError, RunError
     from bequest.core.outcomes import Outcomes
     from bequest.core.pack import Pack
@@ -44,10 +47,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BequestError",
+    "Delivered",
     "Method",
     "ModelSpec",
     "Outcomes",
     "Pack",
+    "Predicted",
     "Problem",
     "RequestError",
     "Requires",

@@ -17,6 +17,7 @@ from bequest.build.variants import ChangedInputs
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.core.live import Texts
 from bequest.store.files import read_json, write_json
+from bequest.store.tensors import understood
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,11 +67,12 @@ def read_preparation(folder: Path) -> dict[str, Asked]:
     Raises:
         StoreError: the file is damaged.
     """
-    if not (folder / PREPARATION).is_file():
+    place = folder / PREPARATION
+    if not place.is_file():
         return {}
-    told = read_json(folder / PREPARATION)
-    return {name: Asked(**{**one, "shape": tuple(one["shape"]), "labels": tuple(one["labels"])})
-            for name, one in told["tasks"].items()}  # fmt: skip
+    with understood(place):
+        return {name: Asked(**{**one, "shape": tuple(one["shape"]), "labels": tuple(one["labels"])})
+                for name, one in read_json(place)["tasks"].items()}  # fmt: skip
 
 
 def prepared(inputs: Any, asked: Asked) -> tuple[Any, list[str]]:
@@ -184,6 +186,9 @@ def _rows(inputs: Any, asked: Asked) -> tuple[NDArray[np.float32], list[str]]:
 
 def _standardized(matrix: NDArray[np.float64], done: Mapping[str, Any]) -> NDArray[np.float32]:
     mean, std = np.array(done.get("mean", 0.0)), np.array(done.get("std", 1.0))
+    if {mean.size, std.size} - {1, matrix.shape[1]}:
+        what = f"{PREPARATION} is another model's: it prepares {mean.size} columns"
+        raise RequestError(Problem(what, f"the model takes {matrix.shape[1]}"))
     ready: NDArray[np.float32] = ((matrix - mean) / std).astype(np.float32)
     return ready
 

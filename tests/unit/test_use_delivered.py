@@ -245,6 +245,20 @@ def test_adapters_on_a_changed_model_bring_it_along(tmp_path):
     assert torch.equal(asked(plain(folder)), asked(model))
 
 
+@pytest.mark.parametrize("pooled", ["by mean", "as its folder says"])
+def test_a_layer_behind_an_encoder_is_read_by_sentence_transformers_alone(tmp_path, pooled):
+    sentences = pytest.importorskip("sentence_transformers")
+    make = language_models.embedder if pooled == "by mean" else embedder
+    make(tmp_path / "given")
+    of = {"use": "hf", "path": str(tmp_path / "given"), "longest": 8}
+    spec = {"use": "embedder", "of": of, "width": 4}
+    model = built(spec)
+    folder = delivered(tmp_path / "out", model, spec)
+    shutil.rmtree(tmp_path / "given")
+    other = sentences.SentenceTransformer(str(folder), device="cpu")
+    assert close(torch.tensor(other.encode(list(TEXTS.texts))), asked(model))
+
+
 @pytest.mark.parametrize("inner", ["files", "drawn"])
 def test_layers_behind_an_encoder_are_complete_with_it(tmp_path, inner):
     embedder(tmp_path / "given")

@@ -22,12 +22,13 @@ from bequest.build.adapters import (
     write_adapters,
 )
 from bequest.build.described import DESCRIPTION, FOLDER, WEIGHTS, innermost, resolved
-from bequest.build.embedding import Outputs, Vectors
+from bequest.build.embedding import Outputs, UnitVectors, Vectors
 from bequest.build.finding import at_hand, fetched
 from bequest.build.heads import as_one, bank_path, head_names
 from bequest.build.model import own_labels
 from bequest.build.ordinary import core, read_ordinary, transformer_in, write_ordinary
 from bequest.build.paths import located
+from bequest.build.sentence_folder import write_layer_behind
 from bequest.core.errors import StoreError
 from bequest.store.files import digest_of, read_json, write_json
 from bequest.store.tensors import load_tensors, save_tensors
@@ -211,8 +212,11 @@ def _write_own(folder: Path, model: Model, spec: dict[str, Any], made: Made) -> 
     given = _encoder_of(made.given) if made.given else None
     deliver(folder / _ENCODER, inner, Made(of, made.shape, made.kind, given))
     save_weights(model.module, folder / WEIGHTS, without="encoder.")
+    behind = core(model)
+    if isinstance(behind, UnitVectors) and hasattr(core(inner), "pooling"):
+        write_layer_behind(folder, _ENCODER, behind.layer("trunk"), core(inner).pooling)
     encoder = {"use": "saved", "path": f"{FOLDER}/{_ENCODER}"}
-    return {**spec, "of": encoder, "frozen": core(model).frozen}
+    return {**spec, "of": encoder, "frozen": behind.frozen}
 
 
 def _encoder_of(model: Model) -> Any:

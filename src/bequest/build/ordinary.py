@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from bequest.build.model import Around, own_labels
+from bequest.build.sentence_folder import copy_modules
 from bequest.build.vision import quiet
 from bequest.lazy import torch, transformers
-from bequest.store.files import read_json, write_json
+from bequest.store.files import write_json
 
 if TYPE_CHECKING:
     from bequest.core.live import Model
 
 # Beside the weights, and no part of what `save_pretrained` writes of a net or its tokenizer.
 _SIDE_FILES = ("generation_config.json", "preprocessor_config.json", "processor_config.json")
-_OF_SENTENCES = ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json")
 
 
 def core(model: Model) -> Any:
@@ -56,7 +56,7 @@ def write_beside(folder: Path, model: Model, net: Any) -> None:
     if tokenizer := getattr(live, "tokenizer", None):
         _write_tokenizer(folder, tokenizer, live)
     if "embed" in live.answers and net.config.name_or_path:
-        _write_sentences(folder, given, live.longest)
+        copy_modules(folder, given, live.longest)
 
 
 def read_ordinary(folder: Path, module: torch.nn.Module) -> None:
@@ -112,17 +112,3 @@ def _write_preprocessor(folder: Path, before: Any) -> None:
         "image_std": list(before.std) or [1.0] * (before.channels or 3),
     }
     write_json(place, told)
-
-
-def _write_sentences(folder: Path, given: Path, longest: int) -> None:
-    """The files of sentence-transformers; what is pooled how stays as it was."""
-    for name in _OF_SENTENCES:
-        if (given / name).is_file():
-            shutil.copyfile(given / name, folder / name)
-    for part in sorted(given.glob("[0-9]*_*")) if (folder / "modules.json").is_file() else ():
-        if part.is_dir():
-            shutil.copytree(part, folder / part.name)
-    told = folder / "sentence_bert_config.json"
-    if (folder / "modules.json").is_file():
-        before = cast("dict[str, Any]", read_json(told)) if told.is_file() else {}
-        write_json(told, {**before, "max_seq_length": longest})

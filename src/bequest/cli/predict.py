@@ -32,6 +32,9 @@ def predict(
     task: Annotated[
         str | None, typer.Option(help="The task whose head or preparation is meant.")
     ] = None,
+    longest: Annotated[
+        int, typer.Option(min=1, help="Tokens that a language model writes at most.")
+    ] = 64,
     out: Annotated[
         Path | None, typer.Option(help=f"A new file that ends in {', '.join(_ENDINGS)}.")
     ] = None,
@@ -49,7 +52,9 @@ def predict(
     _refuse_unfit(model, out, as_json)
     called, names, given, notes = read_inputs(inputs, model.asked_as(task))
     columns: dict[str, list[Any]] = {called: names}
-    told = _columns(model.predict(given, task=task), whole=out is not None or as_json)
+    told = _columns(
+        model.predict(given, task=task, longest=longest), whole=out is not None or as_json
+    )
     columns |= {name: values for name, values in told.items() if name != "notes"}
     for note in [*notes, *told.get("notes", ())]:
         typer.echo(note, err=True)

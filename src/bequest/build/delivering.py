@@ -213,7 +213,8 @@ def _write_own(folder: Path, model: Model, spec: dict[str, Any], made: Made) -> 
     deliver(folder / _ENCODER, inner, Made(of, made.shape, made.kind, given))
     save_weights(model.module, folder / WEIGHTS, without="encoder.")
     behind = core(model)
-    if isinstance(behind, UnitVectors) and hasattr(core(inner), "pooling"):
+    readable = (folder / _ENCODER / "config.json").is_file() and hasattr(core(inner), "pooling")
+    if type(behind) is UnitVectors and readable:
         write_layer_behind(folder, _ENCODER, behind.layer("trunk"), core(inner).pooling)
     encoder = {"use": "saved", "path": f"{FOLDER}/{_ENCODER}"}
     return {**spec, "of": encoder, "frozen": behind.frozen}

@@ -182,6 +182,13 @@ def test_a_classifier_of_pictures_is_read_by_transformers_alone(tmp_path, proces
     assert close(asked(plain(folder), inputs), asked(model, inputs))
 
 
+def test_pictures_of_another_size_are_resized_as_they_were(tmp_path):
+    spec, shape = {"use": "hf", "path": str(vit(tmp_path / "given"))}, (3, 12, 12)
+    model, inputs = built(spec, shape, "image"), torch.rand(2, 3, 12, 12)
+    folder = delivered(tmp_path / "out", model, spec, shape, "image")
+    assert torch.equal(asked(plain(folder), inputs), asked(model, inputs))
+
+
 def test_adapters_are_read_by_peft_alone(tmp_path):
     language_models.language_model(tmp_path / "given")
     spec = {"use": "lora", "of": {"use": "hf", "path": str(tmp_path / "given"), "longest": 32},

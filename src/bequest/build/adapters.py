@@ -32,10 +32,11 @@ def has_adapters(module: torch.nn.Module) -> bool:
     return transformer_in(module) is not None and bool(layers_in(module))
 
 
-def write_adapters(folder: Path, model: Model, base: str) -> None:
+def write_adapters(folder: Path, model: Model, base: str, shape: tuple[int, ...]) -> None:
     """Write `adapter_config.json` and `adapter_model.safetensors`, and the tokenizer beside.
 
-    base: the folder or hub id of the model that they belong on. A head that trains goes along.
+    base: the folder or hub id of the model that they belong on. shape: of one input. A head that
+    trains goes along.
     """
     live = core(model)
     net = transformer_in(live.module)
@@ -54,7 +55,7 @@ def write_adapters(folder: Path, model: Model, base: str) -> None:
     config.save_pretrained(folder)
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in _kept(net).items()}
     safetensors_torch.save_file(held, folder / WEIGHTS, {"format": "pt"})
-    write_beside(folder, model, net)
+    write_beside(folder, model, net, shape)
 
 
 def read_adapters(folder: Path, module: torch.nn.Module) -> str:

@@ -162,7 +162,7 @@ def _form(model: Model, spec: Mapping[str, Any]) -> str:
 def _write_transformers(
     folder: Path, model: Model, spec: Mapping[str, Any], made: Made
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    write_ordinary(folder, model)
+    write_ordinary(folder, model, made.shape)
     return _as_folder(spec, FOLDER, core(model)), {}
 
 
@@ -180,9 +180,9 @@ def _write_adapters(
         below = {**of, "path": place} if located(of["path"]).exists() else of
     else:
         bare = merged(model, into=False)
-        write_ordinary(folder / "base", bare)
+        write_ordinary(folder / "base", bare, made.shape)
         below, place = _as_folder(of, f"{FOLDER}/base", core(bare)), "base"
-    write_adapters(folder, model, place)
+    write_adapters(folder, model, place, made.shape)
     return {**spec, "of": below}, {"base": base_digest(core(model).module)}
 
 

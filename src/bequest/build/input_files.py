@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import csv as csv_reader
 
+from bequest.build.decoding import endings
 from bequest.build.documents import documents, has_records, records
 from bequest.build.paths import located, missing
-from bequest.build.pictures import FORMATS
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
@@ -57,12 +57,13 @@ def _texts(path: str, asked: Asked) -> tuple[list[str], list[str]]:
 
 def _pictures(path: str, place: Path) -> tuple[str, list[Any], list[Path], list[str]]:
     files = [place] if place.is_file() else _visible(place)
-    found = [file for file in files if file.suffix.lower() in FORMATS]
+    known = endings()
+    found = [file for file in files if file.suffix.lower() in known]
     others = [file for file in files if file not in found]
     if not found:
         seen = ", ".join(sorted({file.suffix or file.name for file in others})) or "nothing"
         what = f"`{path}` holds no picture; there is {seen}"
-        raise RequestError(Problem(what, f"pictures end in {', '.join(sorted(FORMATS))}"))
+        raise RequestError(Problem(what, f"pictures end in {', '.join(sorted(known))}"))
     notes = [f"{len(others)} files that are no pictures were left out: "
              f"{', '.join(file.name for file in others[:_SHOWN])}"] if others else []  # fmt: skip
     return "file", [str(file) for file in found], found, notes

@@ -32,27 +32,29 @@ def transformer_in(module: torch.nn.Module) -> Any:
     return net if isinstance(net, transformers.PreTrainedModel) else None
 
 
-def write_ordinary(folder: Path, model: Model) -> None:
+def write_ordinary(folder: Path, model: Model, shape: tuple[int, ...]) -> None:
     """Write weights, configuration, tokenizer and preprocessor of a model of transformers.
 
     What lay beside the weights it was made from, such as the pooling of an embedder, is copied.
+
+    shape: of one input.
     """
     live = core(model)
     net = transformer_in(live.module)
     name_labels(net, own_labels(model))
     with quiet():
         net.save_pretrained(folder)
-    write_beside(folder, model, net)
+    write_beside(folder, model, net, shape)
 
 
-def write_beside(folder: Path, model: Model, net: Any) -> None:
+def write_beside(folder: Path, model: Model, net: Any, shape: tuple[int, ...]) -> None:
     """Write all that a model needs beside its weights and configuration."""
     live, given = core(model), Path(net.config.name_or_path or "")
     for name in _SIDE_FILES:
         if net.config.name_or_path and (given / name).is_file():
             shutil.copyfile(given / name, folder / name)
     if before := getattr(live.module, "before", None):
-        _write_preprocessor(folder, before)
+        _write_preprocessor(folder, before, shape)
     if tokenizer := getattr(live, "tokenizer", None):
         _write_tokenizer(folder, tokenizer, live)
     if "embed" in live.answers and net.config.name_or_path:
@@ -92,23 +94,23 @@ def _write_tokenizer(folder: Path, tokenizer: Any, live: Any) -> None:
         tokenizer.model_max_length = most
 
 
-def _write_preprocessor(folder: Path, before: Any) -> None:
-    """What makes of pictures the inputs of a net, where no file of the given model says so."""
+def _write_preprocessor(folder: Path, before: Any, shape: tuple[int, ...]) -> None:
+    """What makes of pictures the inputs of a net, where no file of the given model says so.
+
+    Pictures of another size are resized here without rounding, which no processor does: then the
+    folder says as little as the given one.
+    """
     place = folder / "preprocessor_config.json"
-    if place.is_file():
+    if place.is_file() or (folder / "processor_config.json").is_file():
         return
-    resample = {"nearest": 0, "bilinear": 2, "bicubic": 3}[before.mode]
-    size = {"height": before.size[0], "width": before.size[1]} if before.size else None
+    if before.size not in (None, shape[1:]):
+        return
     told = {
         "image_processor_type": "ViTImageProcessor",
-        "do_resize": size is not None,
-        **({"size": size} if size else {}),
-        "resample": resample,
+        "do_resize": False,
         "do_rescale": True,
         "rescale_factor": 1 / 255,
-        "do_convert_rgb": before.channels == 3,
-        "do_normalize": bool(before.mean),
-        "image_mean": list(before.mean) or [0.0] * (before.channels or 3),
-        "image_std": list(before.std) or [1.0] * (before.channels or 3),
+        "do_convert_rgb": tuple(before.order) == (0, 0, 0),
+        "do_normalize": False,
     }
     write_json(place, told)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from bequest.build.described import innermost
-from bequest.build.pictures import ImageFiles
+from bequest.build.pictures import ImageFiles, stacked
 from bequest.build.tabular import column_words
 from bequest.build.variants import ChangedInputs
 from bequest.core.errors import Problem, RequestError, did_you_mean
@@ -135,7 +135,8 @@ def _pictures(inputs: Any, asked: Asked) -> Any:
         more = f" and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
         what = f"{len(broken)} pictures can't be read: {'; '.join(broken[:_SHOWN])}{more}"
         raise RequestError(Problem(what, "repair them or take them out"))
-    return np.stack(found) if found else np.zeros((0, *asked.shape), np.uint8)
+    pixels = [each for each in found if not isinstance(each, str)]
+    return stacked(pixels) if pixels else np.zeros((0, *asked.shape), np.uint8)
 
 
 def _is_one(inputs: Any) -> bool:

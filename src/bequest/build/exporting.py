@@ -7,7 +7,7 @@ import shutil
 import warnings
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,13 @@ if TYPE_CHECKING:
 _CLOSE = 1e-4
 _IN_ONE_FILE = 1_500_000_000  # bytes; an ONNX file can't be larger than two gigabytes
 _TRIALS = (("a b", "a much longer text to read"), ("one", "two three", "four five six seven"))
+
+
+class _Trial(NamedTuple):
+    """Inputs of a graph by name, and what the model itself says of them."""
+
+    given: dict[str, torch.Tensor]
+    answer: torch.Tensor
 
 
 def export_folder(source: Path, to: Path, *, merge: bool = False) -> None:
@@ -85,12 +92,13 @@ def export_onnx(source: Path, to: Path, task: str = "") -> None:
         raise RequestError(Problem(f"the model has no head for `{task}`", fix))
     with atomic_folder(to) as fresh, as_one(model.module, task), answering(model.module):
         graph, trials = _graph(model, tuple(told["shape"]))
-        _write(fresh / "model.onnx", graph, trials[0])
-        _compare(fresh / "model.onnx", graph, trials)
+        inputs = trials[0].given
+        _write(fresh / "model.onnx", graph, inputs)
+        _compare(fresh / "model.onnx", graph.output, trials)
         if tokenizer := getattr(core(model), "tokenizer", None):
             tokenizer.save_pretrained(fresh)
         about = {
-            "inputs": list(trials[0]),
+            "inputs": list(inputs),
             "output": graph.output,
             "labels": list(own_labels(model)),
             "kind": told["kind"],
@@ -101,19 +109,22 @@ def export_onnx(source: Path, to: Path, task: str = "") -> None:
         _copy_preparation(source, fresh)
 
 
-def _graph(model: Model, shape: tuple[int, ...]) -> tuple[Any, list[dict[str, torch.Tensor]]]:
-    """A module of plain tensors, and inputs by name to trace and to try it with."""
+def _graph(model: Model, shape: tuple[int, ...]) -> tuple[Any, list[_Trial]]:
+    """A module of plain tensors, and what to trace and to try it with."""
     live = core(model)
     if getattr(live, "tokenizer", None) is not None and transformer_in(live.module) is not None:
         output = {"logits": "logits", "embed": "vectors"}.get(next(iter(live.answers)), "")
         if output:
-            trials = [padded(Texts(texts), live.tokenizer, live.longest, live.module)
-                      for texts in _TRIALS]  # fmt: skip
-            return _of_texts()(live, output, list(trials[0])), trials
+            asked = live.logits if output == "logits" else live.embed
+            trials = [
+                _Trial(padded(texts, live.tokenizer, live.longest, live.module), asked(texts))
+                for texts in map(Texts, _TRIALS)
+            ]
+            return _of_texts()(live, output, list(trials[0].given)), trials
     elif "logits" in live.answers and shape:
         generator = torch.Generator().manual_seed(0)
-        trials = [{"inputs": torch.rand(count, *shape, generator=generator)} for count in (2, 3)]
-        return _of_numbers()(live), trials
+        drawn = [torch.rand(count, *shape, generator=generator) for count in (2, 3)]
+        return _of_numbers()(live), [_Trial({"inputs": one}, live.logits(one)) for one in drawn]
     what = f"a model that answers {', '.join(live.answers)} can't be written as ONNX here"
     raise RequestError(Problem(what, "classifiers and embedders of texts can; export its folder"))
 
@@ -184,15 +195,15 @@ def _write(file: Path, graph: Any, given: dict[str, torch.Tensor]) -> None:
         raise RequestError(Problem(what, "export its folder instead")) from error
 
 
-def _compare(file: Path, graph: Any, trials: list[dict[str, torch.Tensor]]) -> None:
+def _compare(file: Path, output: str, trials: list[_Trial]) -> None:
     import onnxruntime
 
     opened = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     wanted = {each.name for each in opened.get_inputs()}
-    for given in trials:
-        expected = graph(*given.values()).numpy()
+    for given, answer in trials:
+        expected = answer.numpy()
         arrays = {name: each.numpy() for name, each in given.items() if name in wanted}
-        found: NDArray[np.float32] = opened.run([graph.output], arrays)[0]
+        found: NDArray[np.float32] = opened.run([output], arrays)[0]
         if not np.allclose(found, expected, rtol=_CLOSE, atol=_CLOSE):
             apart = float(np.abs(found - expected).max())
             raise RunError(f"the ONNX file answers otherwise than the model, by {apart:.2g}")

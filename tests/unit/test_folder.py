@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from bequest.core.errors import RequestError, RunBusy, StoreError
-from bequest.store.files import atomic, read_json, write_json, write_text
+from bequest.store.files import atomic, atomic_folder, read_json, write_json, write_text
 from bequest.store.folder import RunFolder, latest_folder, new_folder
 from bequest.store.log import Log
 
@@ -175,3 +175,26 @@ def test_the_log_has_a_line_an_event_and_goes_on(tmp_path):
         ("fit", 1, "a\nb"),
     ]
     assert lines[0]["time"] <= lines[1]["time"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with atomic_folder(tmp_path / "a" / "model") as fresh:
+        (fresh / "one").write_text("1")
+        assert not (tmp_path / "a" / "model").exists()
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "a" / "model") as fresh:
+        (fresh / "two").write_text("2")
+        raise ZeroDivisionError
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["model"]
+    assert [path.name for path in (tmp_path / "a" / "model").iterdir()] == ["one"]
+    with atomic_folder(tmp_path / "a" / "model") as fresh:
+        (fresh / "two").write_text("2")
+    assert [path.name for path in (tmp_path / "a" / "model").iterdir()] == ["two"]
+
+
+def test_a_folder_that_cant_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(StoreError, match="could not be written"),
+        atomic_folder(tmp_path / "file" / "model"),
+    ):
+        pass

@@ -62,14 +62,23 @@ class Made:
 
 
 def deliver(folder: Path, model: Model, made: Made) -> None:
-    """Write a model into an empty folder."""
+    """Write a model into an empty folder.
+
+    Raises:
+        StoreError: it could not be written.
+    """
+    from safetensors import SafetensorError
+
     folder.mkdir(parents=True, exist_ok=True)
     spec = resolved(made.spec)
     told: dict[str, Any] = {}
     with as_one(model.module):
         form = _form(model, spec)
-        if form != "own":
-            spec, told = _WRITERS[form](folder, model, spec, made)
+        try:
+            if form != "own":
+                spec, told = _WRITERS[form](folder, model, spec, made)
+        except SafetensorError as error:  # such as a full disk
+            raise StoreError(f"{folder} could not be written: {error}") from error
     if form == "own":
         spec = _write_own(folder, model, spec, made)
     elif path := bank_path(model.module):

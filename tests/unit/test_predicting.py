@@ -202,6 +202,25 @@ def test_only_what_trained_of_an_older_run_is_read(workdir):
     )
 
 
+def test_numbers_are_told_in_their_own_unit(workdir):
+    for name, count, seed in (("train", 120, 0), ("test", 40, 1)):
+        rows = rows_of(count, seed).drop(columns="label")
+        rows.assign(price=rows["length"].fillna(5000) * 3 + 7).to_csv(f"{name}.csv", index=False)
+    told = recipe()
+    told["tasks"]["t"] = {"use": "regression", "path": "train.csv", "test_path": "test.csv",
+                          "target": "price"}  # fmt: skip
+    run = bequest.run(told, out="run")
+    rows = pd.read_csv("test.csv")
+    found = run.model("finetune").predict(rows)
+    row = next(number for number, row in enumerate(run.matrix.rows) if row.step == "finetune")
+    expected = run.matrix.value("rmse", row, "t").value
+    assert np.sqrt(((found - rows["price"]) ** 2).mean()) == pytest.approx(expected, rel=1e-6)
+    shown = invoke("predict", "run", "finetune", "--input", "test.csv", "--json")
+    assert [one["prediction"] for one in json.loads(shown.stdout)] == found.tolist()
+    invoke("export", "run", "finetune", "--to", "out", "--format", "onnx")
+    assert json.loads((workdir / "out" / "onnx.json").read_text())["output"] == "prediction"
+
+
 def test_tasks_of_their_own_preparation_must_be_named(workdir):
     rows_of(120, 0).to_csv("train.csv", index=False)
     rows_of(40, 1).to_csv("test.csv", index=False)

@@ -121,10 +121,11 @@ def _graph(model: Model, shape: tuple[int, ...]) -> tuple[Any, list[_Trial]]:
                 for texts in map(Texts, _TRIALS)
             ]
             return _of_texts()(live, output, list(trials[0].given)), trials
-    elif "logits" in live.answers and shape:
+    elif shape and (asks := {"logits", "predict"} & set(live.answers)):
+        ask = getattr(live, asks.pop())
         generator = torch.Generator().manual_seed(0)
         drawn = [torch.rand(count, *shape, generator=generator) for count in (2, 3)]
-        return _of_numbers()(live), [_Trial({"inputs": one}, live.logits(one)) for one in drawn]
+        return _of_numbers()(live, ask), [_Trial({"inputs": one}, ask(one)) for one in drawn]
     what = f"a model that answers {', '.join(live.answers)} can't be written as ONNX here"
     raise RequestError(Problem(what, "classifiers and embedders of texts can; export its folder"))
 
@@ -133,13 +134,12 @@ def _graph(model: Model, shape: tuple[int, ...]) -> tuple[Any, list[_Trial]]:
 @cache
 def _of_numbers() -> Any:
     class OfNumbers(torch.nn.Module):
-        """Inputs [batch, …] as training prepared them, to logits [batch, labels]."""
+        """Prepared inputs [batch, …], to logits [batch, labels] or numbers [batch]."""
 
-        output = "logits"
-
-        def __init__(self, live: Any) -> None:
+        def __init__(self, live: Any, ask: Any) -> None:
             super().__init__()
-            self.module, self._ask = live.module, live.logits
+            self.module, self._ask = live.module, ask
+            self.output = "logits" if "logits" in live.answers else "prediction"
 
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             answer: torch.Tensor = self._ask(inputs)

@@ -63,9 +63,9 @@ class Delivered:
 
     def predict(
         self, inputs: Any, *, task: str | None = None, batch_size: int = 64, longest: int = 64
-    ) -> Predicted | list[str] | NDArray[np.float32]:
+    ) -> Predicted | list[str] | NDArray[np.floating]:
         """What the model says: `Predicted`, of a language model texts that go on from prompts, of
-        an embedder vectors [n, width].
+        an embedder vectors [n, width], of a regression numbers [n] in the unit of its target.
 
         inputs: a DataFrame, a mapping of columns, mappings by row (columns are found by name), or
             rows in the order of training; paths of pictures or PIL images; or texts.
@@ -84,7 +84,9 @@ class Delivered:
             if "complete" in model.answers:
                 return _completed(model, ready, batch_size, longest)
             if "embed" in model.answers:
-                return _embedded(model, ready, batch_size)
+                return _joined(model.embed, model, ready, batch_size)
+            if "predict" in model.answers:
+                return _joined(model.predict, model, ready, batch_size)
         raise RequestError(Problem(f"a model that answers {', '.join(model.answers)} can't predict",
                                    "ask it by a task of a recipe"))  # fmt: skip
 
@@ -175,9 +177,10 @@ def _completed(model: Any, texts: Texts, batch_size: int, longest: int) -> list[
     return [text for part in parts for text in model.complete(list(part), longest)]
 
 
-def _embedded(model: Any, ready: Any, batch_size: int) -> NDArray[np.float32]:
+def _joined(ask: Any, model: Any, ready: Any, batch_size: int) -> NDArray[np.floating]:
+    """What the model says of all inputs, as it says it: vectors, or numbers."""
     parts = []
     for at in range(0, len(ready), batch_size):
         given = as_inputs(ready[at : at + batch_size], device_of(model.module))
-        parts.append(model.embed(given).float().cpu().numpy())
-    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+        parts.append(ask(given).cpu().numpy())
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)

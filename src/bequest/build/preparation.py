@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 PREPARATION = "preparation.json"
 # Settings that say how a file is read, and which columns are no inputs.
-_OF_FILES = ("delimiter", "encoding", "text", "label", "group_column")
+_OUTSIDE = ("label", "target", "group_column")
+_OF_FILES = ("delimiter", "encoding", "text", *_OUTSIDE)
 _SHOWN = 10
 
 
@@ -179,7 +180,7 @@ def _rows(inputs: Any, asked: Asked) -> tuple[NDArray[np.float32], list[str]]:
     matrix = np.concatenate([filled, *flags], axis=1, dtype=np.float64)
     if empty := int(np.isnan(held).sum()):
         notes.append(f"{empty} missing numbers got the training median of their column")
-    known = {*done["features"], *(asked.reading.get(name) for name in ("label", "group_column"))}
+    known = {*done["features"], *(asked.reading.get(name) for name in _OUTSIDE)}
     if others := [name for name in table.column_names if name not in known]:
         notes.append(f"columns that the model doesn't read were passed over: {_listed(others)}")
     return _standardized(matrix, done).reshape(-1, *asked.shape), notes

@@ -42,8 +42,9 @@ def predict(
 ) -> None:
     """Ask a delivered model about new inputs, prepared as training prepared its own.
 
-    Without --out a line is printed for each: its label and how likely that is, or what a language
-    model writes behind it. A file has the probability of every label, or an embedder's vectors.
+    Without --out a line is printed for each: its label and how likely that is, its number, or what
+    a language model writes behind it. A file has the probability of every label, or an embedder's
+    vectors.
     """
     from bequest.build.input_files import read_inputs
     from bequest.runner.result import Run
@@ -86,7 +87,7 @@ def _columns(said: Any, *, whole: bool) -> dict[str, list[Any]]:
     if isinstance(said, list):
         return {"completion": said}
     if not hasattr(said, "probabilities"):
-        return {"vector": said.tolist()}
+        return {"vector" if said.ndim == 2 else "prediction": said.tolist()}
     shares = said.probabilities
     columns: dict[str, list[Any]] = {
         "label": said.labels.tolist(),

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-from pyarrow import csv as csv_reader
-
+from bequest.build.columns import SideTable
 from bequest.build.decoding import endings
 from bequest.build.documents import documents, has_records, records
 from bequest.build.paths import located, missing
+from bequest.build.table_files import csv_tables, parquet_tables
+from bequest.build.text_files import plain_suffix
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from bequest.build.preparation import Asked
@@ -36,9 +35,15 @@ def read_inputs(path: str, asked: Asked) -> tuple[str, list[Any], Any, list[str]
         return "text", list(texts), texts, notes
     if asked.kind == "image" and "features" not in asked.done:
         return _pictures(path, place)
-    table = _table(path, place, asked)
-    count = table.num_rows if isinstance(table, pa.Table) else len(table)
-    return "row", list(range(1, count + 1)), table, []
+    table, notes = _table(path, place, asked)
+    count = table.table.num_rows if isinstance(table, SideTable) else len(table)
+    given = table if "features" in asked.done else _by_place(table)
+    return "row", list(range(1, count + 1)), given, notes
+
+
+def _by_place(table: Any) -> Any:
+    """Numbers of a table whose task names no columns, [n, columns]."""
+    return table.table.to_pandas().to_numpy() if isinstance(table, SideTable) else table
 
 
 def _texts(path: str, asked: Asked) -> tuple[list[str], list[str]]:
@@ -77,32 +82,17 @@ def _visible(folder: Path) -> list[Path]:
     ]  # fmt: skip
 
 
-def _table(path: str, place: Path, asked: Asked) -> Any:
-    if place.suffix.lower() not in _TABLES or place.is_dir():
+def _table(path: str, place: Path, asked: Asked) -> tuple[Any, list[str]]:
+    """The rows of a file, read as a task reads its own."""
+    suffix = plain_suffix(place.name)
+    if place.is_dir() or suffix not in _TABLES:
         what = f"`{path}` is no table"
         raise RequestError(Problem(what, f"the model reads rows: name a {', '.join(_TABLES)} file"))
-    try:
-        if place.suffix.lower() == ".parquet":
-            from pyarrow import parquet
-
-            return parquet.read_table(place)
-        if place.suffix.lower() == ".jsonl":
-            return [one.fields for one in records(path)]
-        return _csv(place, asked)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise RequestError(Problem(f"`{path}` can't be read: {error}")) from error
-
-
-def _csv(place: Path, asked: Asked) -> Any:
-    """Columns that were of words are so here too, whatever stands in them."""
-    names: Sequence[str] = asked.done.get("features", ())
-    words = names[len(asked.done.get("median", ())) :]
-    delimiter = "\t" if place.suffix.lower() == ".tsv" else asked.reading.get("delimiter", ",")
-    return csv_reader.read_csv(
-        place,
-        csv_reader.ReadOptions(use_threads=False),
-        csv_reader.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        csv_reader.ConvertOptions(
-            column_types={name: pa.string() for name in words}, strings_can_be_null=True
-        ),
-    )
+    if suffix == ".parquet":
+        return parquet_tables({"path": path})[0], []
+    if suffix == ".jsonl":
+        return [one.fields for one in records(path)], []
+    said = asked.reading
+    delimiter = None if suffix == ".tsv" else said.get("delimiter")
+    tables, notes = csv_tables({"path": path}, delimiter, said.get("encoding"), said.get("decimal"))
+    return tables[0], list(notes)

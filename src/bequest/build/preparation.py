@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from bequest.build.column_values import column_words, texts_in
+from bequest.build.columns import SideTable, read_columns
 from bequest.build.described import innermost
 from bequest.build.pictures import ImageFiles, stacked
-from bequest.build.tabular import column_words
 from bequest.build.variants import ChangedInputs
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.core.live import Texts
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 PREPARATION = "preparation.json"
 # Settings that say how a file is read, and which columns are no inputs.
 _OUTSIDE = ("label", "target", "group_column")
-_OF_FILES = ("delimiter", "encoding", "text", *_OUTSIDE)
+_OF_FILES = ("delimiter", "encoding", "decimal", "text", *_OUTSIDE)
 _SHOWN = 10
 
 
@@ -39,7 +41,7 @@ class Asked:
 
     asks, kind, shape, labels: as of a `Task`. changed: whether its inputs were changed further,
     such as turned, after they had been read. done: what was done to the raw data. reading: the
-    task's settings that say how a file is read.
+    task's settings that say how a file is read. stored: the type of its inputs' numbers.
     """
 
     asks: str
@@ -49,6 +51,7 @@ class Asked:
     changed: bool = False
     done: Mapping[str, Any] = field(default_factory=dict)
     reading: Mapping[str, Any] = field(default_factory=dict)
+    stored: str = "float32"
 
 
 def write_preparation(
@@ -108,6 +111,7 @@ def _told(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
         "labels": list(task.labels),
         "changed": test is not None and isinstance(test.inputs, ChangedInputs),
         "done": dict(getattr(task, "preparation", {})),
+        "stored": str(getattr(test and test.inputs, "dtype", "float32")),
         "reading": {name: settings[name] for name in _OF_FILES if settings.get(name)},
     }
 
@@ -156,34 +160,78 @@ def _source(one: Any) -> Path | bytes:
     return content.getvalue()
 
 
-def _rows(inputs: Any, asked: Asked) -> tuple[NDArray[np.float32], list[str]]:
-    """Features [n, …] in float32."""
+def _rows(inputs: Any, asked: Asked) -> tuple[NDArray[Any], list[str]]:
+    """Features [n, …], as the task stores them."""
     done = asked.done
     if "features" not in done:
         matrix = _matrix(inputs, asked.shape)
         return _standardized(matrix, done).reshape(-1, *asked.shape), []
-    table = _table(inputs, done["features"])
-    _refuse_missing(table.column_names, done["features"])
-    numeric = len(done["median"])
-    numbers = [_numbers(table[name], name) for name in done["features"][:numeric]]
-    held = np.column_stack([np.zeros((table.num_rows, 0)), *numbers])
-    filled = np.where(np.isnan(held), np.array(done["median"]), held)
-    worded = zip(done["features"][numeric:], done["words"], strict=True)
-    flags, notes = [], []
-    for name, seen in worded:
-        words, codes = column_words(table[name])
-        at = [words.index(word) if word in words else -2 for word in seen]
-        flags.append(codes[:, None] == np.array(at, np.int64))
-        strange = [word for word in words if word not in seen]
-        if strange:
-            notes.append(f"`{name}` holds words that training never saw: {_listed(strange)}")
-    matrix = np.concatenate([filled, *flags], axis=1, dtype=np.float64)
-    if empty := int(np.isnan(held).sum()):
-        notes.append(f"{empty} missing numbers got the training median of their column")
-    known = {*done["features"], *(asked.reading.get(name) for name in _OUTSIDE)}
-    if others := [name for name in table.column_names if name not in known]:
+    names = done["features"]
+    side = inputs if isinstance(inputs, SideTable) else _side(_table(inputs, names))
+    there = side.table.column_names
+    _refuse_missing(there, names)
+    count = len(done.get("median", names))
+    held, notes = _numbers(side, names[:count])
+    known = {*names, *(asked.reading.get(name) for name in _OUTSIDE)}
+    if others := [name for name in there if name not in known]:
         notes.append(f"columns that the model doesn't read were passed over: {_listed(others)}")
-    return _standardized(matrix, done).reshape(-1, *asked.shape), notes
+    if "median" not in done:
+        return _pixels(held, asked), notes
+    filled = np.where(np.isnan(held), np.array(done["median"]), held)
+    worded = zip(names[count:], done["words"], strict=True)
+    flags, strange = [], []
+    for name, seen in worded:
+        flag, more = _flags(side.table[name], name, seen)
+        flags.append(flag)
+        strange += more
+    matrix = np.concatenate([filled, *flags], axis=1, dtype=np.float64)
+    return _standardized(matrix, done).reshape(-1, *asked.shape), [*strange, *notes]
+
+
+def _side(table: Any) -> SideTable:
+    return SideTable(0, "the rows", "", table)
+
+
+def _numbers(side: SideTable, names: Sequence[str]) -> tuple[NDArray[np.float64], list[str]]:
+    """The columns of these names, [n, names], NaN where missing, and how they were read.
+
+    Raises:
+        RequestError: one holds something else than numbers.
+    """
+    empty = [name for name in names if side.table[name].null_count == side.table.num_rows]
+    asked = [name for name in names if name not in empty]
+    held = np.full((side.table.num_rows, len(names)), np.nan)
+    if not asked:
+        return held, []
+    columns, notes = read_columns([side], asked)
+    if columns.words:
+        name = columns.names[columns.numbers.shape[1]]
+        what = f"column `{name}` must hold numbers, but it holds words"
+        raise RequestError(Problem(f"{what} such as `{columns.words[0][0]}`"))
+    for name, values in zip(columns.names, columns.numbers.T, strict=True):
+        held[:, names.index(name)] = values
+    return held, notes
+
+
+def _flags(column: Any, name: str, seen: Sequence[str]) -> tuple[NDArray[np.bool_], list[str]]:
+    """One column per word that training saw, bool [n, words], and the others."""
+    said = pc.utf8_lower(texts_in(column)) if {*seen} <= {"true", "false"} else column
+    words, codes = column_words([said], name)
+    at = [words.index(word) if word in words else -2 for word in seen]
+    strange = [word for word in words if word not in seen]
+    what = f"`{name}` holds words that training never saw: {_listed(strange)}"
+    return codes[:, None] == np.array(at, np.int64), [what] if strange else []
+
+
+def _pixels(held: NDArray[np.float64], asked: Asked) -> NDArray[Any]:
+    """Pictures whose pixels are columns, in the form that training had."""
+    if np.isnan(held).any():
+        raise RequestError(Problem("a picture lacks a pixel", "it needs all of them"))
+    most = 255 if asked.stored == "uint8" else 1
+    if held.size and not 0 <= held.min() <= held.max() <= most:
+        what = f"the pixels have values of {held.min():g} to {held.max():g}"
+        raise RequestError(Problem(what, f"in training they were from 0 to {most}"))
+    return held.reshape(-1, *asked.shape).astype(asked.stored)
 
 
 def _standardized(matrix: NDArray[np.float64], done: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -261,21 +309,6 @@ def _refuse_missing(there: Sequence[str], wanted: Sequence[str]) -> None:
         for name in missing[:_SHOWN]
     ]
     raise RequestError(problems)
-
-
-def _numbers(column: Any, name: str) -> NDArray[np.float64]:
-    """float64 [n], NaN where missing."""
-    try:
-        found: NDArray[np.float64] = (
-            column.cast(pa.float64(), safe=False).fill_null(float("nan")).to_numpy()
-        )
-    except (pa.ArrowException, ValueError) as error:
-        what = f"column `{name}` must hold numbers, but it holds {column.type}: {error}"
-        raise RequestError(Problem(what)) from error
-    if endless := int(np.isinf(found).sum()):
-        what = f"column `{name}` is infinite in {endless} rows"
-        raise RequestError(Problem(what, "leave such rows out"))
-    return found
 
 
 def _listed(names: Sequence[str]) -> str:

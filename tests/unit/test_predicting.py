@@ -202,6 +202,23 @@ def test_only_what_trained_of_an_older_run_is_read(workdir):
     )
 
 
+def test_pictures_in_rows_are_told_as_was_reported(workdir):
+    draw = np.random.default_rng(0)
+    for name, count in (("train", 80), ("test", 30)):
+        kind = draw.integers(0, 2, count)
+        pixels = draw.integers(0, 156, (count, 4)) + 100 * kind[:, None]
+        table = pd.DataFrame(pixels, columns=[f"p{place}" for place in range(4)])
+        table.assign(label=np.where(kind, "light", "dark")).to_csv(f"{name}.csv", index=False)
+    told = recipe()
+    told["tasks"]["t"]["shape"] = [1, 2, 2]
+    run = bequest.run(told, out="run")
+    rows = pd.read_csv("test.csv")
+    found = run.model("finetune").predict(rows[[*reversed(rows.columns)]])
+    assert (found.labels == rows["label"]).mean() == pytest.approx(reported(run), abs=1e-12)
+    with pytest.raises(RequestError, match="values of 0 to 900"):
+        run.model("finetune").predict(rows.assign(p0=0, p1=900))
+
+
 def test_numbers_are_told_in_their_own_unit(workdir):
     for name, count, seed in (("train", 120, 0), ("test", 40, 1)):
         rows = rows_of(count, seed).drop(columns="label")

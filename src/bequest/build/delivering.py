@@ -3,8 +3,9 @@
 form: what the folder is. "transformers": what `save_pretrained` writes. "adapters": what peft
 writes. "onnx": the file that was given. "own": `model.safetensors` with a module's own names; where
 layers stand behind an encoder that came in files, that one is such a folder too, in `encoder/`.
-`model.json` says how each is built again; in it, `{folder}` stands for where it lies. Heads of
-several tasks are in `heads/`, and the folder beside it answers with the newest.
+`model.json` says how each is built again; in it, `{folder}` stands for where it lies. What others
+have no place for, such as heads of several tasks, is in `beside/`; the folder answers with the
+newest head.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     from bequest.core.live import Model
 
-_HEADS, _ENCODER = "heads/heads.safetensors", "encoder"
+_BESIDE, _ENCODER = "beside/model.safetensors", "encoder"
 _IN_FILES = {"hf", "transformer", "smaller", "lora", "onnx", "reading", "saved"}
 _ORDINARY = {"hf", "transformer", "smaller", "reading"}
 
@@ -81,8 +82,8 @@ def deliver(folder: Path, model: Model, made: Made) -> None:
             raise StoreError(f"{folder} could not be written: {error}") from error
     if form == "own":
         spec = _write_own(folder, model, spec, made)
-    elif path := bank_path(model.module):
-        save_tensors(folder / _HEADS, _below(model.module, path))
+    elif rest := _rest(model.module):
+        save_tensors(folder / _BESIDE, rest)
     write_json(folder / DESCRIPTION, {
         "form": form,
         "use": spec["use"],
@@ -121,8 +122,8 @@ def fill_delivered(model: Model, folder: Path, *, built: bool = False) -> None:
         if form == "adapters" and read_adapters(folder, model.module) != told["base"]:
             what = "is not the one they were trained on: its weights are others"
             raise StoreError(f"the model under the adapters in {folder} {what}")
-    if path := bank_path(model.module):
-        load_tensors(folder / _HEADS, _below(model.module, path))
+    if rest := _rest(model.module):
+        load_tensors(folder / _BESIDE, rest)
 
 
 def check_files(folder: Path, told: Mapping[str, Any]) -> None:
@@ -260,10 +261,13 @@ def _lies_in(spec: Mapping[str, Any]) -> str:
     return str(place.resolve()) if place.is_dir() else ""
 
 
-def _below(module: torch.nn.Module, path: str) -> dict[str, torch.Tensor]:
-    return {
-        name: tensor for name, tensor in module.state_dict().items() if name.startswith(f"{path}.")
-    }
+def _rest(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """What a folder of transformers can't hold: heads of tasks, and what stands around the net."""
+    net, path = transformer_in(module), bank_path(module)
+    # Means and deviations of pixels are settings, which the preprocessor's file says.
+    around = "" if net in (None, module) or hasattr(module, "before") else "net."
+    return {name: tensor for name, tensor in module.state_dict().items()
+            if (path and name.startswith(f"{path}.")) or not name.startswith(around)}  # fmt: skip
 
 
 def _all_but(module: torch.nn.Module, without: str) -> dict[str, torch.Tensor]:

@@ -201,8 +201,9 @@ def _numbers(side: SideTable, names: Sequence[str]) -> tuple[NDArray[np.float64]
     empty = [name for name in names if side.table[name].null_count == side.table.num_rows]
     asked = [name for name in names if name not in empty]
     held = np.full((side.table.num_rows, len(names)), np.nan)
+    said = [f"columns without any value: {_listed(empty)}"] if empty else []
     if not asked:
-        return held, []
+        return held, said
     columns, notes = read_columns([side], asked)
     if columns.words:
         name = columns.names[columns.numbers.shape[1]]
@@ -210,7 +211,7 @@ def _numbers(side: SideTable, names: Sequence[str]) -> tuple[NDArray[np.float64]
         raise RequestError(Problem(f"{what} such as `{columns.words[0][0]}`"))
     for name, values in zip(columns.names, columns.numbers.T, strict=True):
         held[:, names.index(name)] = values
-    return held, notes
+    return held, [*said, *notes]
 
 
 def _flags(column: Any, name: str, seen: Sequence[str]) -> tuple[NDArray[np.bool_], list[str]]:

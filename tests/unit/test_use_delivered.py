@@ -252,6 +252,22 @@ def test_adapters_on_a_changed_model_bring_it_along(tmp_path):
     assert torch.equal(asked(plain(folder)), asked(model))
 
 
+def test_modules_behind_an_encoder_are_delivered_as_they_are_now(tmp_path):
+    sentences = pytest.importorskip("sentence_transformers")
+    modules = sentences.sentence_transformer.modules
+    language_models.embedder(tmp_path / "bert")
+    parts = [modules.Transformer(str(tmp_path / "bert")), modules.Pooling(16, "max"),
+             modules.Dense(16, 4)]  # fmt: skip
+    sentences.SentenceTransformer(modules=parts, device="cpu").save(str(tmp_path / "given"))
+    spec = {"use": "hf", "path": str(tmp_path / "given")}
+    model = built(spec)
+    folder = delivered(tmp_path / "out", model, spec)
+    shutil.rmtree(tmp_path / "given")
+    other = sentences.SentenceTransformer(str(folder), device="cpu")
+    assert close(torch.tensor(other.encode(list(TEXTS.texts))), asked(model))
+    assert close(asked(plain(folder)), asked(model))
+
+
 @pytest.mark.parametrize("pooled", ["by mean", "as its folder says"])
 def test_a_layer_behind_an_encoder_is_read_by_sentence_transformers_alone(tmp_path, pooled):
     sentences = pytest.importorskip("sentence_transformers")

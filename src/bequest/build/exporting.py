@@ -117,8 +117,10 @@ def _graph(model: Model, shape: tuple[int, ...]) -> tuple[Any, list[_Trial]]:
         if output:
             asked = live.logits if output == "logits" else live.embed
             trials = [
-                _Trial(padded(texts, live.tokenizer, live.longest, live.module), asked(texts))
-                for texts in map(Texts, _TRIALS)
+                _Trial(
+                    padded(texts, live.tokenizer, live.longest, live.module), asked(Texts(texts))
+                )
+                for texts in _TRIALS
             ]
             return _of_texts()(live, output, list(trials[0].given)), trials
     elif shape and (asks := {"logits", "predict"} & set(live.answers)):

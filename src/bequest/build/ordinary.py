@@ -57,8 +57,8 @@ def write_beside(folder: Path, model: Model, net: Any, shape: tuple[int, ...]) -
         _write_preprocessor(folder, before, shape)
     if tokenizer := getattr(live, "tokenizer", None):
         _write_tokenizer(folder, tokenizer, live)
-    if "embed" in live.answers and net.config.name_or_path:
-        copy_modules(folder, given, live.longest)
+    if "embed" in live.answers and (files := getattr(live, "files", None)):
+        copy_modules(folder, files.folder, live.longest, getattr(live.module, "behind", ()))
 
 
 def read_ordinary(folder: Path, module: torch.nn.Module) -> None:

@@ -9,30 +9,37 @@ from bequest.lazy import safetensors_torch, torch
 from bequest.store.files import read_json, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _MODULES = "modules.json"
-_SIDE_FILES = (_MODULES, "config_sentence_transformers.json", "sentence_bert_config.json")
+_READING = "sentence_bert_config.json"
+_PROMPTS = "config_sentence_transformers.json"
 _KIND = "sentence_transformers.models."
 
 
-def copy_modules(folder: Path, given: Path, longest: int) -> None:
+def copy_modules(folder: Path, given: Path, longest: int, behind: Iterable[Any] = ()) -> None:
     """Copy what says how vectors of tokens become one from the folder that a model came from.
 
-    longest: tokens that are read of a text.
+    longest: tokens that are read of a text. behind: the modules after the transformer as they are
+    now, where they were loaded.
     """
     if not (given / _MODULES).is_file():
         return  # then they are averaged, here and there
-    for name in _SIDE_FILES:
-        if (given / name).is_file():
-            shutil.copyfile(given / name, folder / name)
-    for module in read_json(given / _MODULES):
-        path = given / module["path"]
-        if module["path"] and path.is_dir():
-            shutil.copytree(path, folder / module["path"], dirs_exist_ok=True)
-    told = folder / "sentence_bert_config.json"
+    if (given / _PROMPTS).is_file():
+        shutil.copyfile(given / _PROMPTS, folder / _PROMPTS)
+    first, *others = read_json(given / _MODULES)
+    for module in others:
+        if (given / module["path"]).is_dir():
+            shutil.copytree(given / module["path"], folder / module["path"], dirs_exist_ok=True)
+    for module, part in zip(others, behind, strict=False):
+        (folder / module["path"]).mkdir(parents=True, exist_ok=True)
+        part.save(str(folder / module["path"]))
+    told = given / first["path"] / _READING
     before: dict[str, Any] = read_json(told) if told.is_file() else {}
-    write_json(told, {**before, "max_seq_length": longest})
+    write_json(folder / _READING, {**before, "max_seq_length": longest})
+    # The transformer itself is written into the folder, wherever it was.
+    write_json(folder / _MODULES, [{**first, "path": ""}, *others])
 
 
 def write_layer_behind(folder: Path, encoder: str, trunk: Any, pooling: str) -> None:
@@ -42,6 +49,8 @@ def write_layer_behind(folder: Path, encoder: str, trunk: Any, pooling: str) -> 
     on its inputs; pooling: of the encoder, where its folder doesn't say.
     """
     modules = _of_encoder(folder, encoder, trunk, pooling)
+    if (folder / encoder / _PROMPTS).is_file():  # what stands before texts
+        shutil.copyfile(folder / encoder / _PROMPTS, folder / _PROMPTS)
     if isinstance(trunk, torch.nn.Linear):
         place = folder / "dense"
         place.mkdir()

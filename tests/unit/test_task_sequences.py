@@ -204,7 +204,7 @@ def test_the_gate_knows_parts_before_anything_runs():
         ({"of": {"use": "digits", "tset": 0.1}}, "tasks.t.of.tset: unknown field"),
         ({"of": {"use": "digits", "test": 2}}, "tasks.t.of.test: must be less than 1, but is 2"),
         ({"of": {}}, "tasks.t.of.use: is missing"),
-        ({"of": "digits"}, "tasks.t.of: must be a mapping"),
+        ({"of": "digits"}, "tasks.t.of: there is no task `digits` in the recipe"),
         ({"of": ROTATIONS}, "tasks.t.of.use: `rotations` is a sequence itself"),
         ({"of": {**DIGITS, "purpose": "probe"}}, "tasks.t.of.purpose: the purpose is that of the"),
         ({"angles": []}, "tasks.t.angles: must be a list of at least 1"),

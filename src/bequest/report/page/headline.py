@@ -23,12 +23,17 @@ _FEW = 3  # so many tasks are told one by one
 
 
 class Pair(NamedTuple):
-    """Two rows that are to be compared on a task, by a score."""
+    """Two rows that are to be compared on a task, by a score.
+
+    asked: whether a rule of the gate compares them, which is judged by itself and not as one of all
+    changes.
+    """
 
     row: int
     other: int
     task: str
     metric: str
+    asked: bool = False
 
 
 def headlines(matrix: Matrix, verdict: Mapping[str, Any] | None) -> Iterator[str]:
@@ -60,7 +65,7 @@ def _of_rules(matrix: Matrix, judged: Sequence[Mapping[str, Any]]) -> Iterator[P
         except RequestError:  # the verdict says what is wrong with the rule
             continue
         if matrix.has(rule.metric, rows[0], str(rule.task), rows[1]):
-            yield Pair(*rows, str(rule.task), rule.metric)
+            yield Pair(*rows, str(rule.task), rule.metric, asked=True)
 
 
 def _beside(matrix: Matrix) -> Iterator[Pair]:
@@ -98,7 +103,7 @@ def _verdict(matrix: Matrix, pair: Pair) -> str:
 
 def _judged(matrix: Matrix, pair: Pair) -> tuple[Estimate, str]:
     """The difference and its verdict: as one of all changes, else by its own interval."""
-    for change in matrix.changes():
+    for change in () if pair.asked else matrix.changes():
         if Pair(change.row, change.reference, change.task, change.metric) == pair:
             return change.difference, change.verdict
     difference = matrix.value(pair.metric, pair.row, pair.task, pair.other)

@@ -1,10 +1,13 @@
 """What the command line says: seeds, devices, defaults, data."""
 
 import json
+from pathlib import Path
 
 import pytest
+from language_models import embedder
 from typer.testing import CliRunner
 
+import bequest
 from bequest.cli import app
 from bequest.cli.run import _chosen
 from bequest.core.errors import RequestError
@@ -70,6 +73,34 @@ def test_a_dry_run_counts_samples_and_names_labels():
     said = CliRunner().invoke(app, ["run", "kd", "--dry-run"]).stdout
     assert f"{data['samples']['test']:,}" in said
     assert "and 2 more" in said
+
+
+def test_a_dry_run_tells_from_where_to_where_numbers_lie():
+    data = _json("run", "regression", "--dry-run")["tasks"][0]
+    assert data["labels"] == []
+    assert data["range"] == [25.0, 346.0]  # of scikit-learn's diabetes data
+    said = CliRunner().invoke(app, ["run", "regression", "--dry-run"]).stdout
+    assert "numbers from 25 to 346" in said
+
+
+def test_notes_on_models_stand_in_the_dry_run_and_in_the_run(workdir):
+    embedder("reader")
+    texts = [("a cat sat", "cat"), ("the dog ran", "dog")]
+    lines = [f"{text} {number},{label}" for number in range(30) for text, label in texts]
+    Path("texts.csv").write_text("\n".join(["text,label", *lines]))
+    recipe = {
+        "models": {"student": {"use": "hf", "path": "reader", "new_head": True}},
+        "tasks": {"pets": {"use": "text", "path": "texts.csv"}},
+        "method": {"use": "finetune"},
+        "fit": {"epochs": 1},
+    }
+    Path("mine.yaml").write_text(json.dumps(recipe))
+    (model,) = _json("run", "mine.yaml", "--dry-run")["models"]
+    (note,) = [note for note in model["notes"] if note.startswith("its head is new")]
+    assert model["model"] == "student"
+    said = CliRunner().invoke(app, ["run", "mine.yaml", "--dry-run"]).stdout
+    assert f"student: {note}" in said
+    assert note in bequest.run("mine.yaml", out="run").record["models"]["student"]["notes"]
 
 
 def _json(*words):

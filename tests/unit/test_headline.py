@@ -11,6 +11,8 @@ from bequest.measure.matrix import Matrix
 from bequest.measure.rows import Row
 from bequest.measure.rules import judged_by
 from bequest.report.page.headline import headlines
+from bequest.report.page.heat import heat_data
+from bequest.report.page.html import marked
 from bequest.report.page.source import read
 from bequest.report.page.story import story
 
@@ -94,6 +96,29 @@ def test_what_was_left_out_of_the_data_stands_at_the_top_once(noted):
     text = re.sub(r"<[^>]+>", " ", story(noted))
     assert text.count("3 exact repeats of samples were left out") == 1
     assert re.search(r"digits and old\s*: 3 exact repeats", text)
+
+
+def test_how_models_were_read_stands_beside_what_is_to_be_known_of_the_data(noted):
+    noted.record["models"] = {"student": {"notes": ["its head is new: `score`"]}, "old": {}}
+    said = story(noted)
+    text = re.sub(r"<[^>]+>", " ", said)
+    assert "About the data and the models: 2 notes" in text
+    assert "<b>student</b>: its head is new: <code>score</code>" in said
+    noted.record["tasks"] = {}
+    assert "About the models: 1 note" in re.sub(r"<[^>]+>", " ", story(noted))
+
+
+def test_a_backquote_alone_is_no_code():
+    assert marked("it`s <b>") == "it`s &lt;b&gt;"
+    assert marked("`a<b` and `c`") == "<code>a&lt;b</code> and <code>c</code>"
+
+
+def test_the_map_begins_with_the_metric_of_the_gate():
+    held = cells(ROWS, SHARES, tasks=TASKS)
+    rules = ["f1(digits) >= 0.5", "f1(old) >= 0.5"]
+    first = heat_data(Matrix(held, judged_by=judged_by(rules)))["metrics"][0]
+    assert first["name"] == "f1"
+    assert heat_data(Matrix(held))["metrics"][0]["name"] == "accuracy"
 
 
 def test_no_sentence_speaks_of_it(tmp_path):

@@ -23,7 +23,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare the last main stage of several runs, sample by sample with the first."""
-    from bequest.report.terminal import compare_table
+    from bequest.report.terminal import compared
     from bequest.runner.result import Run
 
     if len(runs) < 2:
@@ -41,7 +41,9 @@ def compare(
     if as_json:
         print_json(_as_json(matrices, beside))
         return
-    console().print(compare_table(matrices, beside))
+    out = console()
+    for table in compared(out, matrices, beside):
+        out.print(table)
 
 
 def _differences(mine: Matrix, first: Matrix) -> dict[str, Estimate]:

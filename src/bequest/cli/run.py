@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bequest.runner import Estimate, Run
+    from bequest.runner.dry import Data
 
 _SHOWN = 8  # labels
 _FORM = 'how many, such as "5" for 0 to 4, or which, such as "0,3,7"'
@@ -165,14 +166,19 @@ def _plan(
     else:
         console().print(_estimate_table(estimate))
         console().print(_data_table(estimate))
-        for task in estimate.tasks:
-            for note in task.notes:
-                typer.echo(f"{task.task}: {note}")
-        typer.echo(
-            f"{estimate.fit_steps:,} optimiser steps over {len(estimate.seeds)} seeds, "
-            f"{estimate.cells:,} cells, at most {estimate.disk / 2**20:.1f} MiB of disk. "
-            "Nothing was written."
-        )
+        for name, notes in [*((it.task, it.notes) for it in estimate.tasks),
+                            *((it.model, it.notes) for it in estimate.models)]:  # fmt: skip
+            for note in notes:
+                typer.echo(f"{name}: {note}")
+        typer.echo(_summary(estimate))
+
+
+def _summary(estimate: Estimate) -> str:
+    seeds = "one seed" if len(estimate.seeds) == 1 else f"{len(estimate.seeds)} seeds"
+    return (
+        f"{estimate.fit_steps:,} optimiser steps over {seeds}, {estimate.cells:,} cells, "
+        f"at most {estimate.disk / 2**20:.1f} MiB of disk. Nothing was written."
+    )
 
 
 def _estimate_table(estimate: Estimate) -> Any:
@@ -190,22 +196,25 @@ def _estimate_table(estimate: Estimate) -> Any:
 
 
 def _data_table(estimate: Estimate) -> Any:
-    """Samples of each side and labels of every task."""
+    """Samples of each side of every task, and its labels or the range of its numbers."""
     from rich.table import Table
 
     sides = list(dict.fromkeys(side for task in estimate.tasks for side in task.samples))
     table = Table(pad_edge=False)
-    for name in ("task", *sides, "labels"):
+    answers = [_answers(task) for task in estimate.tasks]
+    for name in ("task", *sides, *(["answers"] if any(answers) else [])):
         table.add_column(name, justify="right" if name in sides else "left")
-    for task in estimate.tasks:
+    for task, said in zip(estimate.tasks, answers, strict=True):
         counts = [f"{task.samples[side]:,}" if side in task.samples else "" for side in sides]
-        table.add_row(task.task, *counts, _labels(task.labels))
+        table.add_row(task.task, *counts, *([said] if any(answers) else []))
     return table
 
 
-def _labels(labels: list[str]) -> str:
-    more = len(labels) - _SHOWN
-    return ", ".join(labels[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+def _answers(task: Data) -> str:
+    if task.range:
+        return f"numbers from {task.range[0]:.6g} to {task.range[1]:.6g}"
+    more = len(task.labels) - _SHOWN
+    return ", ".join(task.labels[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _chosen(seeds: str | None, named: list[int]) -> list[int] | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.console import Group
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from bequest.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.console import Console, RenderableType
 
@@ -30,28 +32,47 @@ _OF_SEQUENCES = {
 }
 _WITHIN_TASKS = {"min_accuracy": "worst on the way", "wc_accuracy": "worst case"}
 _MARKS = {"surely better": "▲", "surely worse": "▼", "can't be told": "·"}
+_UNBOUNDED = 100_000  # characters; wider than any table
 _STYLES = {"surely better": "green", "surely worse": "red", "can't be told": "dim"}
 
 
 def show(console: Console, title: str, matrix: Matrix, verdict: Verdict) -> None:
     """Print a finished run."""
-    for part in (matrix_table(matrix, title), *told(matrix), gate_table(verdict)):
+    values = fitting(console, list(matrix.shown), lambda tasks: _matrix_table(matrix, tasks))
+    for part in (Text(title, "bold"), *values, *_told(console, matrix), gate_table(verdict)):
         console.print(part)
         console.print()
 
 
-def matrix_table(matrix: Matrix, title: str = "") -> Table:
+def fitting(
+    console: Console, tasks: Sequence[str], make: Callable[[Sequence[str]], Table]
+) -> Iterator[Table]:
+    """Tables with a column or more for each task: so many that none is cut at the console's width.
+
+    make: the table of some of the tasks.
+    """
+    table = make(tasks)
+    unbounded = console.options.update(max_width=_UNBOUNDED)
+    if len(tasks) < 2 or Measurement.get(console, unbounded, table).maximum <= console.width:
+        yield table
+        return
+    half = (len(tasks) + 1) // 2
+    for some in (tasks[:half], tasks[half:]):
+        yield from fitting(console, some, make)
+
+
+def _matrix_table(matrix: Matrix, tasks: Sequence[str]) -> Table:
     """Stages × tasks: each task's primary metric with its interval, and what the stage cost."""
-    table = _table(title)
+    table = _table()
     table.add_column("stage", overflow="fold")
     table.add_column("line", style="dim")
-    for task, heading in matrix.shown.items():
-        table.add_column(f"{matrix.primary(task) or ''}\n{heading}", justify="right")
+    for heading in _headings(matrix, tasks):
+        table.add_column(heading, justify="right")
         table.add_column("95 % interval", style="dim", justify="right")
     table.add_column("parameters", justify="right")
     table.add_column("fit", justify="right", style="dim")
     for index, row in _whole(matrix):
-        cells = [text for task in matrix.shown for text in _cell(matrix, index, task)]
+        cells = [text for task in tasks for text in _cell(matrix, index, task)]
         costs = matrix.cells.costs.get(index, {})
         seconds = costs.get("seconds")
         spent = f"{seconds:.1f} s" if seconds else ""
@@ -60,23 +81,37 @@ def matrix_table(matrix: Matrix, title: str = "") -> Table:
     return table
 
 
-def told(matrix: Matrix) -> Iterator[RenderableType]:
+def _told(console: Console, matrix: Matrix) -> Iterator[RenderableType]:
     """What changed for sure, what can't be told, and single seeds where they are few."""
-    changes = matrix.changes()
+    tasks, changes = list(matrix.shown), matrix.changes()
     if changes:
-        yield _changes_table(matrix, changes)
+        about = "; one seed: these very models" if len(matrix.cells.seeds) == 1 else ""
+        title = f"What changed (▲ surely better, ▼ surely worse, · can't be told{about})"
+        made = fitting(console, tasks, lambda some: _changes_table(matrix, changes, some))
+        yield Group(Text(title, "bold"), *made)
     if table := sequences_table(matrix):
         yield table
-    few = 1 < len(matrix.cells.seeds) < 5
-    if few:
-        yield _seeds_table(matrix)
+    if 1 < len(matrix.cells.seeds) < 5:
+        title = f"Seed by seed ({', '.join(map(str, matrix.cells.seeds))})"
+        made = fitting(console, tasks, lambda some: _seeds_table(matrix, some))
+        yield Group(Text(title, "bold"), *made)
+    if absent := _absent(matrix):
+        yield Text("\n".join(absent), "dim")
+
+
+def _absent(matrix: Matrix) -> list[str]:
+    """A line for each reason why something was not measured."""
+    reasons: dict[str, dict[str, list[str]]] = {}
     for index, row in _whole(matrix):
-        reasons: dict[str, list[str]] = {}
         for task in matrix.tasks:
             if not matrix.cells.seeds_of(index, task):
-                reasons.setdefault(matrix.cells.why_absent(index, task), []).append(task)
-        for why, tasks in reasons.items():
-            yield Text(f"{row.title} on {', '.join(tasks)}: not measured, {why}", style="dim")
+                stages = reasons.setdefault(matrix.cells.why_absent(index, task), {})
+                stages.setdefault(task, []).append(row.title)
+    return [
+        f"{', '.join(stages)} on {task}: not measured, {why}"
+        for why, by_task in reasons.items()
+        for task, stages in by_task.items()
+    ]
 
 
 def sequences_table(matrix: Matrix) -> Table | None:
@@ -107,22 +142,37 @@ def gate_table(verdict: Verdict) -> RenderableType:
     table.add_column("rule")
     table.add_column("value", justify="right")
     table.add_column("95 % interval", style="dim", justify="right")
-    table.add_column("why")
+    explained = any(result.reason for result in verdict.results)
+    if explained:
+        table.add_column("why")
     for result in verdict.results:
         mark = Text("✓", "green") if result.passed else Text("✗", "red")
         interval = f"{number(result.low)} … {number(result.high)}"
-        table.add_row(mark, result.rule.text, number(result.value), interval, result.reason)
+        why = (result.reason,) if explained else ()
+        table.add_row(mark, result.rule.text, number(result.value), interval, *why)
     return table
 
 
-def compare_table(matrices: dict[str, Matrix], beside: dict[str, dict[str, Estimate]]) -> Table:
+def compared(
+    console: Console,
+    matrices: Mapping[str, Matrix],
+    beside: Mapping[str, Mapping[str, Estimate]],
+) -> Iterator[Table]:
     """The last main stage of several runs, and the paired difference of each to the first.
 
     beside: by run and task, the difference; empty where the samples are not the same.
     """
-    table = _table("")
-    table.add_column("run")
     tasks = list(dict.fromkeys(task for matrix in matrices.values() for task in matrix.tasks))
+    yield from fitting(console, tasks, lambda some: _compare_table(matrices, beside, some))
+
+
+def _compare_table(
+    matrices: Mapping[str, Matrix],
+    beside: Mapping[str, Mapping[str, Estimate]],
+    tasks: Sequence[str],
+) -> Table:
+    table = _table()
+    table.add_column("run", overflow="fold")
     for task in tasks:
         names = [m.primary(task) for m in matrices.values() if task in m.tasks]
         metric = next(filter(None, names), "not measured")
@@ -136,7 +186,11 @@ def compare_table(matrices: dict[str, Matrix], beside: dict[str, dict[str, Estim
     return table
 
 
-def _table(title: str | Text) -> Table:
+def _headings(matrix: Matrix, tasks: Sequence[str]) -> list[str]:
+    return [f"{matrix.primary(task) or ''}\n{matrix.shown[task]}" for task in tasks]
+
+
+def _table(title: str | Text = "") -> Table:
     return Table(
         title=title or None,
         title_justify="left",
@@ -160,33 +214,32 @@ def last_main(matrix: Matrix) -> int | None:
     return max((i for i, row in enumerate(matrix.rows) if row.line == "main"), default=None)
 
 
-def _changes_table(matrix: Matrix, changes: list[Change]) -> Table:
+def _changes_table(matrix: Matrix, changes: Sequence[Change], tasks: Sequence[str]) -> Table:
     """One line for each pair of stages, one column for each task."""
-    about = "; one seed: these very models" if len(matrix.cells.seeds) == 1 else ""
-    table = _table(f"What changed (▲ surely better, ▼ surely worse, · can't be told{about})")
+    table = _table()
     table.add_column("stage", overflow="fold")
     table.add_column("compared with", overflow="fold")
     pairs: dict[tuple[int, int], dict[str, Text]] = {}
-    for change in changes:
+    for change in (one for one in changes if one.task in tasks):
         said = f"{change.difference.value:+.3f} {_MARKS[change.verdict]}"
         cells = pairs.setdefault((change.row, change.reference), {})
         cells[change.task] = Text(said, _STYLES[change.verdict])
-    for task, heading in matrix.shown.items():
-        table.add_column(f"{matrix.primary(task) or ''}\n{heading}", justify="right")
+    for heading in _headings(matrix, tasks):
+        table.add_column(heading, justify="right")
     for (row, reference), cells in sorted(pairs.items()):
         titles = matrix.rows[row].title, matrix.rows[reference].title
-        table.add_row(*titles, *(cells.get(task, Text()) for task in matrix.shown))
+        table.add_row(*titles, *(cells.get(task, Text()) for task in tasks))
     return table
 
 
-def _seeds_table(matrix: Matrix) -> Table:
+def _seeds_table(matrix: Matrix, tasks: Sequence[str]) -> Table:
     """The values of single seeds, in their order."""
-    table = _table(f"Seed by seed ({', '.join(map(str, matrix.cells.seeds))})")
+    table = _table()
     table.add_column("stage", overflow="fold")
-    for task, heading in matrix.shown.items():
-        table.add_column(f"{matrix.primary(task) or ''}\n{heading}", justify="right")
+    for heading in _headings(matrix, tasks):
+        table.add_column(heading, justify="right")
     for index, row in _whole(matrix):
-        cells = [" ".join(map(number, _of_seeds(matrix, index, task))) for task in matrix.shown]
+        cells = [" ".join(map(number, _of_seeds(matrix, index, task))) for task in tasks]
         table.add_row(row.title, *cells)
     return table
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bequest.runner.label_spaces import own_labels
 from bequest.runner.work import planned_steps
 
@@ -35,11 +37,24 @@ class Planned:
 
 @dataclass(frozen=True)
 class Data:
-    """What one task's data are: samples of each side, labels, and what a user should know."""
+    """What one task's data are: samples of each side, and what a user should know of them.
+
+    labels: of a task that has some; range: the lowest and the highest number to be predicted, where
+    numbers are.
+    """
 
     task: str
     samples: dict[str, int]
     labels: list[str]
+    range: list[float] | None
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a user should know of how a model was read."""
+
+    model: str
     notes: list[str]
 
 
@@ -52,6 +67,7 @@ class Estimate:
     """
 
     steps: list[Planned]
+    models: list[Input]
     tasks: list[Data]
     seeds: list[int]
     cells: int
@@ -82,6 +98,7 @@ def dry_run(prepared: Prepared) -> Estimate:
     tested = sum(len(task.splits["test"]) for task in prepared.asked.values())
     return Estimate(
         steps=steps,
+        models=[Input(name, list(facts.notes)) for name, facts in prepared.facts.items()],
         tasks=[_data(name, task) for name, task in prepared.tasks.items()],
         seeds=list(plan.seeds),
         cells=stages * len(prepared.asked) * seeds,
@@ -92,7 +109,10 @@ def dry_run(prepared: Prepared) -> Estimate:
 
 def _data(name: str, task: Task) -> Data:
     samples = {str(side): len(split) for side, split in task.splits.items()}
-    return Data(name, samples, list(own_labels(task)), list(task.notes))
+    values = [split.values for split in task.splits.values() if split.values is not None]
+    ends = [float(end(np.concatenate(values))) for end in (np.min, np.max)] if values else None
+    labels = [] if ends else list(own_labels(task))
+    return Data(name, samples, labels, ends, list(task.notes))
 
 
 def _models_on_disk(prepared: Prepared) -> int:

@@ -268,4 +268,5 @@ def _record(prepared: Prepared, processes: Processes) -> dict[str, Any]:
             }
             for name, task in prepared.tasks.items()
         },
+        "models": {name: {"notes": list(facts.notes)} for name, facts in prepared.facts.items()},
     }

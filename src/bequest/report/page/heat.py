@@ -6,6 +6,7 @@ written in each cell.
 
 from __future__ import annotations
 
+from collections import Counter
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +43,11 @@ def heat_map(matrix: Matrix) -> Html:
 
 
 def metrics_of(matrix: Matrix) -> list[str]:
-    """Names of the scores that any cell has."""
+    """Names of the scores that any cell has; first that by which most tasks are judged."""
     cells = [(row, task) for row in range(len(matrix.rows)) for task in matrix.tasks]
-    return [m.name for m in SCORES if any(matrix.has(m.name, *cell) for cell in cells)]
+    found = [m.name for m in SCORES if any(matrix.has(m.name, *cell) for cell in cells)]
+    judged = Counter(matrix.primary(task) for task in matrix.shown)
+    return sorted(found, key=lambda name: -judged[name])
 
 
 def heat_data(matrix: Matrix) -> dict[str, Any]:

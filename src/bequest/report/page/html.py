@@ -34,6 +34,14 @@ def join(parts: Iterable[Content], between: str = "") -> Html:
     return Html(text(between).join(text(part) for part in parts if part is not None))
 
 
+def marked(sentence: str) -> Html:
+    """A sentence in which what stands between two backquotes is code."""
+    parts = sentence.split("`")
+    if len(parts) % 2 == 0:
+        return text(sentence)
+    return join(tag("code", part) if i % 2 else part for i, part in enumerate(parts))
+
+
 def tag(name: str, *content: Content, **attributes: str | float | bool | None) -> Html:
     """An element; `class_` and `aria_label` become `class` and `aria-label`.
 

@@ -27,8 +27,6 @@ def reproduce(record: Mapping[str, Any]) -> Html:
         table(("task", "samples", "fingerprint"),
               ([name, _samples(task), tag("code", str(task["fingerprint"])[:16])]
                for name, task in tasks.items()), class_="stack") if tasks else None,
-        *(tag("p", f"{name}: {note}", class_="soft")
-          for name, task in tasks.items() for note in task["notes"]),
     ])  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bequest.measure.rows import GIVEN, MAIN
 from bequest.report.page.headline import headlines
-from bequest.report.page.html import Html, join, tag
+from bequest.report.page.html import Html, join, marked, tag
 from bequest.report.page.numbers import told
 from bequest.report.page.rows import last_main, words
 from bequest.report.page.sequences import course_words
@@ -180,13 +180,19 @@ def _last(matrix: Matrix) -> Iterator[str]:
 
 
 def _data(source: Source) -> Html | None:
-    """What was left out of the data, or repeats itself there."""
+    """What was left out of the data or repeats itself there, and how models were read."""
     notes: dict[str, list[str]] = {}
-    for task, about in source.record.get("tasks", {}).items():
+    rooms = {room: source.record.get(room, {}) for room in ("tasks", "models")}
+    for name, about in (one for room in rooms.values() for one in room.items()):
         for note in about.get("notes", []):
-            notes.setdefault(note, []).append(task)
+            notes.setdefault(note, []).append(name)
     if not notes:
         return None
-    said = [tag("li", tag("b", _list(tasks)), f": {note}") for note, tasks in notes.items()]
-    title = tag("summary", f"About the data: {len(said)} {'notes' if len(said) > 1 else 'note'}")
+    said = [tag("li", tag("b", _list(names)), ": ", marked(note)) for note, names in notes.items()]
+    subject = " and ".join(
+        words
+        for room, words in (("tasks", "the data"), ("models", "the models"))
+        if any(about.get("notes") for about in rooms[room].values())
+    )
+    title = tag("summary", f"About {subject}: {len(said)} {'notes' if len(said) > 1 else 'note'}")
     return tag("details", title, tag("ul", *said), class_="data", open=len(said) <= _FEW)

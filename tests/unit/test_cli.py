@@ -103,6 +103,27 @@ def test_notes_on_models_stand_in_the_dry_run_and_in_the_run(workdir):
     assert note in bequest.run("mine.yaml", out="run").record["models"]["student"]["notes"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "lines"),
+    [
+        (
+            "rules.txt",
+            "# strict\n\naccuracy(wine) >= 0\nacuracy(wine) >= 0\nr2(wine) > 9\n",
+            [4, 5],
+        ),
+        ("rules.yaml", "- accuracy(wine) >= 0\n- acuracy(wine) >= 0\n", [2]),
+        ("mine.yml", "schema: 1\ngate:\n  - acuracy(wine) >= 0\n", [3]),
+    ],
+)
+def test_a_mistake_in_a_file_of_rules_is_told_with_its_line(workdir, name, text, lines):
+    bequest.run("finetune", out="run", overrides=["fit.epochs=1"])
+    Path(name).write_text(text)
+    result = CliRunner().invoke(app, ["gate", "run", "--rules", name])
+    places = [(problem.at.file, problem.at.line) for problem in result.exception.problems]
+    assert places == [(name, line) for line in lines]
+    assert "gate[" not in str(result.exception)
+
+
 def _json(*words):
     result = CliRunner().invoke(app, [*words, "--json"])
     assert result.exit_code == 0, result.output

@@ -272,7 +272,9 @@ def test_a_baseline_is_compared_on_the_same_samples():
     (result,) = judge(["gain(digits) vs baseline > 0 surely"], invented(), baseline).results
     assert result.low < 0.02 < result.high < 0.08
     assert passes("parameters vs baseline == 0", baseline=baseline)
-    with pytest.raises(RequestError, match="200 of 100 and 100 don't match"):
+    with pytest.raises(
+        RequestError, match=r"beside the baseline run, .*200 of 100 and 100 don't match"
+    ):
         judge(["gain(digits) vs baseline > 0"], invented(ids=np.arange(100) + 500), baseline)
 
 
@@ -343,6 +345,7 @@ NEVER = [
     ("negative_flips(t) @ b vs a <= 0 surely", "between 0 and 1"),
     ("parameters <= -5", "is at least 0"),
     ("cross_entropy(t) == -1", "is at least 0"),
+    ("r2(t) >= 1.2", "r2 is at most 1"),
 ]
 
 
@@ -358,6 +361,14 @@ def test_a_rule_that_no_model_can_pass_is_refused(rule, said):
 )
 def test_a_rule_at_the_end_of_what_is_possible_is_none(rule):
     assert form_problems(parse(rule)) == []
+
+
+@pytest.mark.parametrize("place", ["distil", "student", "distil.half", "main"])
+def test_a_stage_beside_itself_is_seen_before_a_run(place):
+    rule = f"accuracy(digits) @ {place} vs {place} >= 0"
+    (problem,) = check_rules([rule], TASKS, NAMES)
+    assert f"compares `{place}` with itself" in problem.what
+    assert problem.field == ("gate", 0)
 
 
 def test_a_baseline_that_no_rule_uses_is_refused():

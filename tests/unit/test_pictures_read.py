@@ -1,6 +1,7 @@
 """What becomes of picture files of every kind: pixels, notes and refusals."""
 
 import io
+import shutil
 import zlib
 
 import datasets
@@ -300,8 +301,20 @@ def test_one_class_is_refused_before_anything_is_read(folder):
     for file in (folder / "dog").iterdir():
         file.unlink()
     said = str(images(folder).check()[0])
-    assert "pictures of 1 classes; at least 2 are needed" in said
+    assert "pictures of one class, `cat`; a task needs two" in said
     assert "without a picture were left out: `dog`" in said
+    assert "did you mean" not in said
+
+
+def test_a_folder_around_the_folder_of_classes_is_told(folder):
+    for depth in ("", "more/"):
+        around = folder / f"around{len(depth)}"
+        for label in ("cat", "dog"):
+            shutil.copytree(folder / label, around / "inner" / label / depth)
+        (problem,) = images(around).check()
+        assert "pictures of one class, `inner`" in problem.what
+        assert problem.meant == str(around / "inner")
+        assert images(problem.meant).check() == []
 
 
 @pytest.mark.parametrize("side", ["val", "Valid", "dev", "VALIDATION"])

@@ -188,6 +188,9 @@ class TestBuiltIn:
 
 def test_missing_file(write):
     assert "can't be read: No such file" in refused("nowhere.yaml")
+    write("schema: 1\n", "shop.yaml")
+    assert "did you mean `shop.yaml`?" in refused("shop.yml")
+    assert "did you mean" not in refused("other.yaml")
 
 
 def test_extend_merges_and_keeps_where_each_value_stands(write, tmp_path):

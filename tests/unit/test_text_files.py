@@ -117,6 +117,32 @@ def test_another_delimiter_is_found_and_said(file, mark):
     assert f"has {shown} between its values" in task.load("t").notes[0]
 
 
+def test_a_delimiter_that_is_not_found_is_asked_for(file):
+    path = file(TABLE.replace(",", "^").encode())
+    said = str(csv(path).check()[0])
+    assert "its only column is `größe^b^label`: `delimiter` names what separates values" in said
+    assert csv(path, delimiter="^").load("t").labels == ("naïve", "süß")
+    texts = file(b"text^label\na^b\n", "texts.csv")
+    (problem, other) = find("tasks", "text")(path=str(texts)).check()
+    assert "`delimiter` names what separates values" in problem.fix
+    assert (problem.field, other.field) == (("text",), ("label",))
+    # A single column that is called otherwise has no hidden ones.
+    assert "there are body" in str(csv(file(b"body\n1\n", "one.csv")).check()[0])
+
+
+def test_a_mistake_in_a_file_stands_at_the_setting_that_names_it(file):
+    whole = "\n".join(["text,label", *(f"t {n},{'ab'[n % 2]}" for n in range(40))])
+    first, late = "é,a\n".encode("latin-1"), f"{whole}\né,a\n".encode("latin-1")
+    good = file(whole.encode(), "good.csv")
+    for name, content in (("first.csv", b"text,label\n" + first), ("late.csv", late)):
+        task = find("tasks", "text")(path=str(good), test_path=str(file(content, name)))
+        with pytest.raises(RequestError, match="is not UTF-8") as caught:
+            task.load("t")
+        assert [problem.field for problem in caught.value.problems] == [("test_path",)]
+    search = find("tasks", "retrieve")(items=str(good), queries=str(file(first, "queries.csv")))
+    assert ("queries",) in [problem.field for problem in search.check()]
+
+
 def test_names_may_have_line_breaks_and_delimiters_in_them(file):
     path = file(TABLE.replace("b,", '"b\nin; m",').encode())
     assert csv(path, features=["b\nin; m", "größe"]).load("t").shape == (2,)
@@ -178,6 +204,8 @@ def test_a_name_in_the_home_folder_is_looked_for_there(tmp_path, monkeypatch):
         (tmp_path / name).write_text("")
     assert missing("~/x.csv").meant == "~/y.csv"
     assert missing("~/.x.cvs").meant == "~/.x.csv"
+    assert missing("~/z.csv").fix == ""
+    assert "paths start at the recipe's folder" in missing("z.csv").fix
     (tmp_path / "y.csv").rename(tmp_path / "other.csv")
     assert missing("~/x.csv").meant == ""
     (tmp_path / "x.csv").write_text(TABLE)

@@ -5,16 +5,23 @@ from __future__ import annotations
 import csv
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bequest.build.dictionary import FILES, senses
 from bequest.build.paths import located, missing
-from bequest.build.text_files import delimiter_notes, header_of, opened, plain_suffix, shown
+from bequest.build.text_files import (
+    delimiter_notes,
+    header_of,
+    opened,
+    plain_suffix,
+    shown,
+    there_are,
+)
 from bequest.core.errors import Problem, RequestError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 LARGEST = 1 << 30  # bytes of one file or folder; more is not read into memory
@@ -70,7 +77,7 @@ class Record:
 
     def lack_of(self, field: str, setting: str = "") -> Problem:
         """The problem of a field that isn't there, which `setting` names."""
-        fix = f"there are {', '.join(map(str, self.fields))}"
+        fix = there_are(field, list(map(str, self.fields)))
         where = (setting,) if setting else ()
         meant = did_you_mean(field, self.fields)
         return Problem(f"`{self.place}` has no `{field}`", fix, where, meant)
@@ -139,23 +146,31 @@ def column_problems(
     columns: Mapping[str, str | None],
     where: Mapping[str, str] = _ANY,
     *,
+    field: str = "path",
     delimiter: str | None = None,
     encoding: str | None = None,
 ) -> list[Problem]:
     """What keeps a file from having these columns, by the setting that names each.
 
-    where: columns whose values are asked for; delimiter, encoding: as for `records`.
+    where: columns whose values are asked for; field: the setting that names the file; delimiter,
+    encoding: as for `records`.
     """
     try:
         first = next(records(path, delimiter=delimiter, encoding=encoding), None)
     except RequestError as error:
-        return error.problems
+        return of_file(error.problems, field)
     if first is None:
-        return [Problem(f"`{path}` holds no records", field=("path",))]
+        return [Problem(f"`{path}` holds no records", field=(field,))]
     named = [(setting, column) for setting, column in columns.items() if column]
     named += [("where", column) for column in where]
     return [first.lack_of(column, setting) for setting, column in named
             if column not in first.fields]  # fmt: skip
+
+
+def of_file(problems: Iterable[Problem], field: str) -> list[Problem]:
+    """Problems of a file at the setting that names it, unless they are of another setting."""
+    own = ((), ("path",))
+    return [replace(one, field=(field,)) if one.field in own else one for one in problems]
 
 
 def documents(path: str) -> list[tuple[str, str]]:

@@ -33,7 +33,8 @@ def missing(path: str, field: str = "path") -> Problem:
     hidden = place.name.startswith(".")
     near = did_you_mean(place.name, [name for name in beside if name.startswith(".") == hidden])
     meant = str(Path(path).parent / near) if near else ""
-    fix = "paths start at the recipe's folder, else at the working folder"
+    relative = not place.is_absolute()
+    fix = "paths start at the recipe's folder, else at the working folder" if relative else ""
     return Problem(f"`{path}` doesn't exist", fix, (field,), meant)
 
 

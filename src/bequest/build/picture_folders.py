@@ -53,12 +53,20 @@ class Survey:
         classes = sorted({label for _, label, _ in self.pictures})
         if len(classes) > 1:
             return []
-        what = f"`{self.place}` holds pictures of {len(classes)} classes; at least 2 are needed"
-        if not classes:
-            what = f"`{self.place}` holds no picture in a folder of a class"
+        what = f"`{self.place}` holds no picture in a folder of a class"
+        if classes:
+            what = f"`{self.place}` holds pictures of one class, `{classes[0]}`; a task needs two"
         seen = "; ".join(self.notes())
         fix = "put pictures into `class/` or `train/class/`" + (f" ({seen})" if seen else "")
-        return [Problem(f"{what}; read are {', '.join(sorted(endings()))}", fix, ("path",))]
+        read = "" if classes else f"; read are {', '.join(sorted(endings()))}"
+        return [Problem(what + read, fix, ("path",), self._inner())]
+
+    def _inner(self) -> str:
+        """The only folder of a class where it seems to hold the classes itself."""
+        paths = [file.relative_to(self.place) for _, _, file in self.pictures]
+        within = {path.parts[1] for path in paths if len(path.parts) > 2}
+        whole = bool(paths) and all(len(path.parts) > 2 for path in paths)
+        return str(self.place / paths[0].parts[0]) if whole and len(within) > 1 else ""
 
     def walk(self, folder: Path, side: str, label: str, above: frozenset[Path]) -> None:
         """Take in all files of a class, also those in folders within.

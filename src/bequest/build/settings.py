@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from bequest.build.paths import located, not_a_file
-from bequest.build.text_files import known_encoding
+from bequest.build.text_files import known_encoding, there_are
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.core.parts import TaskSpec
 
@@ -106,7 +106,7 @@ class ColumnSettings(FeatureSettings):
         problems = [
             Problem(
                 f"there is no column `{column}`",
-                f"there are {', '.join(columns[:20])}{' …' if len(columns) > 20 else ''}",
+                there_are(column, columns),
                 (field,),
                 did_you_mean(column, columns),
             )

@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import lzma
+import re
 import zlib
 from contextlib import contextmanager
 from itertools import chain
@@ -37,6 +38,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
 _PEEKED = 4096
+_COLUMNS = 20  # that a message names
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
@@ -154,6 +156,14 @@ def delimiter_of(place: Path, header: str, wanted: str | None = None) -> str:
     counts = {each: len(_next_row([header], each)) for each in DELIMITERS}
     most = max(counts, key=lambda each: counts[each])
     return "," if counts[","] > 1 else most
+
+
+def there_are(wanted: str, columns: Sequence[str]) -> str:
+    """The columns of a table that lacks the one wanted, or why it seems to have only one."""
+    if len(columns) == 1 and wanted in re.split(r"\W+", columns[0]):
+        setting = "`delimiter` names what separates values, in `csv`, `regression` and `text`"
+        return f"its only column is `{columns[0]}`: {setting}"
+    return f"there are {', '.join(columns[:_COLUMNS])}{' …' if len(columns) > _COLUMNS else ''}"
 
 
 def shown(delimiter: str) -> str:

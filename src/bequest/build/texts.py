@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bequest.build.assemble import assemble
-from bequest.build.documents import documents, reading_notes, records
+from bequest.build.documents import documents, of_file, reading_notes, records
 from bequest.build.finding import fetched
 from bequest.build.labels import label_targets, one_spelling
 from bequest.build.paths import FOLDER_SIDES, class_folders
@@ -62,13 +62,19 @@ def labelled(settings: Text) -> Labelled:
     """
     found = Labelled(f"column `{settings.label}`")
     for name, path in settings.files().items():
-        place = fetched(path)
-        if place.is_dir():
-            _add_folders(found, place, FIELD_SIDES[name])
-        else:
-            _add_records(found, str(place), FIELD_SIDES[name], settings)
-            found.notes += reading_notes(place, settings.delimiter, settings.encoding)
+        try:
+            _add(found, fetched(path), FIELD_SIDES[name], settings)
+        except RequestError as error:
+            raise RequestError(of_file(error.problems, name)) from error
     return found
+
+
+def _add(found: Labelled, place: Path, side: int, settings: Text) -> None:
+    if place.is_dir():
+        _add_folders(found, place, side)
+        return
+    _add_records(found, str(place), side, settings)
+    found.notes += reading_notes(place, settings.delimiter, settings.encoding)
 
 
 def text_task(

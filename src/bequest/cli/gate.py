@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bequest.cli.output import Json, print_json
 from bequest.core.errors import Problem, RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bequest.core.errors import Position
 
 
 class Format(StrEnum):
@@ -43,11 +49,15 @@ def gate(
 
     judged = Run(run)
     other = Run(baseline) if baseline else None
-    chosen = _rules(rules) if rules else judged.record["recipe"].get("gate", [])
+    given = _rules(rules) if rules else []
+    chosen = [rule for _, rule in given] if rules else judged.record["recipe"].get("gate", [])
     if not chosen:
         fix = "write some under `gate:` in the recipe, or give a file with --rules"
         raise RequestError(Problem("there are no rules to judge by", fix))
-    verdict = judged.judge(chosen, other)
+    try:
+        verdict = judged.judge(chosen, other)
+    except RequestError as error:
+        raise RequestError([_placed(one, given) for one in error.problems]) from error
     written = Format.JSON if as_json else format_
     texts = {Format.MARKDOWN: verdict.to_markdown, Format.JUNIT: verdict.to_junit}
     if out:
@@ -77,7 +87,15 @@ def _print_table(verdict: object) -> None:
     console().print(gate_table(verdict))  # type: ignore[arg-type]
 
 
-def _rules(path: Path) -> list[str]:
+def _rules(path: Path) -> list[tuple[Position, str]]:
     from bequest.recipe.rules import read_rules
 
     return read_rules(path)
+
+
+def _placed(problem: Problem, given: Sequence[tuple[Position, str]]) -> Problem:
+    """A problem with field `("gate", i)` at the place of rule i, if it came from a file."""
+    match problem.field:
+        case ("gate", int(number)) if number < len(given):
+            return replace(problem, field=(), at=given[number][0])
+    return problem

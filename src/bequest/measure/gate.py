@@ -63,7 +63,7 @@ def estimated(rule: Rule, matrix: Matrix, baseline: Matrix | None = None) -> Est
     if rule.against == BASELINE:
         other = _there(rule, baseline)
         both = beside(matrix, row, other, _row_of_baseline(rule, matrix, other))
-        return both.value(rule.metric, 0, task, 1)
+        return _beside_baseline(rule, both)
     against = find_row(matrix.rows, rule.against)
     if against == row:
         fix = "name the other stage as `step.stage`; input models are `given.name`"
@@ -122,6 +122,26 @@ def _row_of_baseline(rule: Rule, matrix: Matrix, baseline: Matrix) -> int:
     except RequestError as error:
         told = [replace(one, what=f"in the baseline run, {one.what}") for one in error.problems]
         raise RequestError(told) from error
+
+
+def _beside_baseline(rule: Rule, both: Matrix) -> Estimate:
+    """The difference of the judged stage and that of the baseline, rows 0 and 1.
+
+    Raises:
+        RequestError: they can't be compared; the message says that the baseline is meant.
+    """
+    try:
+        return both.value(rule.metric, 0, rule.task or "", 1)
+    except NoNumber:
+        raise
+    except RequestError as error:
+        fix = "the baseline must have been asked the same task on the same test samples"
+        raise RequestError(
+            [
+                replace(one, what=f"beside the baseline run, {one.what}", fix=one.fix or fix)
+                for one in error.problems
+            ]
+        ) from error
 
 
 def _itself(rule: Rule, title: str, fix: str) -> RequestError:

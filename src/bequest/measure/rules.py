@@ -177,7 +177,7 @@ def problems_of(
         for place, among in places
         if place is not None and place.partition(".")[0] not in among
     ]
-    return [*form_problems(rule), *_task_problems(rule, tasks), *unknown]
+    return [*form_problems(rule), *_task_problems(rule, tasks), *unknown, *_of_itself(rule)]
 
 
 def form_problems(rule: Rule) -> list[Problem]:
@@ -213,11 +213,20 @@ def _never(rule: Rule, metric: Metric) -> list[Problem]:
     }
     if possible[rule.op]:
         return []
-    lies = f"lies between {low:g} and {high:g}" if isfinite(high) else f"is at least {low:g}"
+    lies = f"lies between {low:g} and {high:g}"
+    if not (isfinite(low) and isfinite(high)):
+        lies = f"is at least {low:g}" if isfinite(low) else f"is at most {high:g}"
     subject = f"a difference of {metric.name}" if compared else metric.name
     meant_percent = metric.unit == "share" and 1 < abs(rule.limit) <= 100 and "%" not in rule.text
     fix = f"for percent write `{rule.limit:g}%`" if meant_percent else ""
     return [Problem(f"`{rule.text}` can never hold: {subject} {lies}", fix)]
+
+
+def _of_itself(rule: Rule) -> list[Problem]:
+    if rule.stage is None or rule.stage != rule.against:
+        return []
+    what = f"`{rule.text}` compares `{rule.stage}` with itself"
+    return [Problem(what, "name another stage or model behind `vs`")]
 
 
 def _task_problems(rule: Rule, tasks: Mapping[str, Collection[str]]) -> list[Problem]:

@@ -110,7 +110,9 @@ def _problem(
 
 
 def _as_part(details: ErrorDetails, field: Field) -> str:
-    """How a part is written, where only its name was given."""
+    """How a part is written where only its name was given, or the gate where it is one rule."""
+    if field == ("gate",) and isinstance(details["input"], str):
+        return f"write `gate: [{shown(details['input'])}]`"
     is_part = field[-1:] == ("method",) or field[:1] in (("models",), ("tasks",))
     if details["type"] != "dict_type" or not is_part or not isinstance(details["input"], str):
         return ""

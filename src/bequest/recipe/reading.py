@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 2**20
 _MAX_BASES = 20
+_ENDINGS = (".yaml", ".yml")
 _PYTHON = Position("recipe")
 
 
@@ -45,7 +46,7 @@ def read(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) 
 def _find(source: str | Path, folder: Path, at: Position) -> Path:
     """The file that `source` means when it is said by something in `folder`, at `at`."""
     path = folder / source
-    if isinstance(source, Path) or source.endswith((".yaml", ".yml")) or _is_file(path):
+    if isinstance(source, Path) or source.endswith(_ENDINGS) or _is_file(path):
         return path
     names = recipe_names()
     known = known_recipe(source)
@@ -85,7 +86,7 @@ def _text(path: Path, at: Position) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         what = f"the recipe `{path}` can't be read: {reason}"
-        raise RequestError(Problem(what, "check the path", at=at)) from error
+        raise RequestError(Problem(what, "check the path", meant=_near(path), at=at)) from error
     here = Position(_shown(path))
     if len(raw) > MAX_BYTES:
         what = "the file is larger than 1 MiB"
@@ -97,6 +98,17 @@ def _text(path: Path, at: Position) -> str:
         column = error.start - raw.rfind(b"\n", 0, error.start)
         here = Position(here.file, line, column)
         raise RequestError(Problem("the file is not UTF-8", "save it as UTF-8", at=here)) from error
+
+
+def _near(path: Path) -> str:
+    """A recipe beside `path` that is called almost like it; empty where there is none."""
+    try:
+        found = sorted(path.parent.iterdir())
+    except (OSError, ValueError):
+        return ""
+    stems = {other.stem: other for other in found if other.suffix in _ENDINGS}
+    near = did_you_mean(path.stem, stems)
+    return str(stems[near]) if near else ""
 
 
 def _extended(tree: Node, folder: Path, chain: tuple[Path, ...]) -> Node:

@@ -42,7 +42,7 @@ class Retrieve(SearchSettings):
             path = getattr(self, field)
             problems += path_problems(path, field)
             if place := at_hand(path):
-                problems += column_problems(str(place), columns)
+                problems += column_problems(str(place), columns, field=field)
         return problems
 
     def load(self, name: str) -> Retrieval:

@@ -71,7 +71,9 @@ class Text(SideFiles):
             fix = "give a `.csv` or `.jsonl` file, or a folder with one folder per label"
             return [Problem(f"`{path}` holds no labels", fix, (field,))]
         named = {"text": self.text, "label": self.label, "group_column": self.group_column}
-        return column_problems(str(place), named, delimiter=self.delimiter, encoding=self.encoding)
+        return column_problems(
+            str(place), named, field=field, delimiter=self.delimiter, encoding=self.encoding
+        )
 
     def _folder_problems(self, path: str, place: Path, field: str) -> list[Problem]:
         if self.group_column:

@@ -48,7 +48,7 @@ def calibration(matrix: Matrix) -> Html | None:
         tag("p", "On the diagonal a stage is as often right as it is sure; below it, it is too "
             f"sure of itself. Larger dots hold more answers, thin lines are the gaps.{left}",
             class_="soft"),
-        tag("details", tag("summary", f"Diagrams of {len(found[:_MOST])} stages and tasks"),
+        tag("details", tag("summary", f"Diagrams by stage and task: {len(found[:_MOST])}"),
             tag("div", *(_diagram(*one) for one in found[:_MOST]), class_="grid")),
         numbers_below("Numbers of the diagrams", _numbers(found)),
     ])  # fmt: skip

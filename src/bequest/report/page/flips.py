@@ -42,6 +42,8 @@ def flips(exhibits: Mapping[str, Any], matrix: Matrix) -> Html | None:
     if not blocks and not wrong and not others:
         return tag("p", "No answer flipped, and none is wrong at the end.", class_="soft")
     mistakes = (_mistakes(one, samples, matrix) for one in wrong)
+    if not blocks and not others:
+        blocks = [tag("p", "No answer flipped.", class_="soft")]
     return join([*blocks, *mistakes, _counts(others, matrix) if others else None])
 
 

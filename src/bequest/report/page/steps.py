@@ -9,7 +9,7 @@ from bequest.measure.rows import MAIN
 from bequest.report.page.draw import level_bar
 from bequest.report.page.html import Html, join, tag
 from bequest.report.page.numbers import amount, number, spread, told
-from bequest.report.page.rows import metric_range
+from bequest.report.page.rows import metric_range, words
 from bequest.report.page.story import steps_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _values(matrix: Matrix, row: int) -> Iterator[Html]:
         domain = metric_range(matrix, metric, METRICS[metric].bounds)
         yield tag(
             "div",
-            tag("span", heading, class_="soft"),
+            tag("span", f"{heading} · {words(metric)}", class_="soft"),
             tag("b", number(found.value)),
             level_bar(found.value, found.low, found.high, domain, f"{metric}: {told(found)}"),
             class_="measure",

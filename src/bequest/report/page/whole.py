@@ -59,7 +59,7 @@ def page(source: Source) -> str:
         ("Largest errors", errors(source.exhibits, matrix)),
         ("What was written", transcripts(source.exhibits, matrix)),
         ("What students know", mastery(source.exhibits, matrix)),
-        ("How sure it is", calibration(matrix)),
+        ("How sure the answers are", calibration(matrix)),
         ("What it costs", cost(matrix)),
         ("How to reproduce", reproduce(source.record)),
     ]

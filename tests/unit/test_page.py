@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from bequest.build.showing import features, picture
 from bequest.cli import app
+from bequest.core.find import find
 from bequest.measure.rows import Row
 from bequest.report.page import write_comparison, write_page
 from bequest.report.page.html import as_script, tag, text
@@ -235,6 +236,22 @@ def test_features_are_named_and_bounded():
     assert len(shown["values"]) == len(shown["names"]) == 256
     assert shown["names"][:2] == ["x0", "x1"]
     assert shown["values"][3] == 3.0
+
+
+def test_features_of_a_table_have_its_names_and_its_unit(tmp_path):
+    rows = [f"{('red', 'blue')[n % 2]},{n * 1000.5},{'ab'[n % 3 == 0]}" for n in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["hue,size,label", *rows]))
+    settings = {"use": "csv", "path": str(tmp_path / "t.csv")}
+    task = find("tasks", "csv")(path=settings["path"]).load("t")
+    test = task.splits["test"]
+    shown = task.exhibit(test.ids[:9])
+    assert all(one["names"] == ["size", "hue = blue", "hue = red"] for one in shown)
+    known = {(n * 1000.5, float(n % 2), float(n % 2 == 0)) for n in range(60)}
+    assert {tuple(one["values"]) for one in shown} <= known
+    # Columns that stand elsewhere are not called by the old names.
+    other = find("tasks", "part")(of=settings, columns=(3, 2, 1), shares=1).load("t")
+    (shown,) = other.exhibit(other.splits["test"].ids[:1])
+    assert shown["names"] == ["x0", "x1", "x2"]
 
 
 def test_a_task_shows_samples_by_their_ids():

@@ -238,6 +238,30 @@ def test_numbers_are_told_in_their_own_unit(workdir):
     assert json.loads((workdir / "out" / "onnx.json").read_text())["output"] == "prediction"
 
 
+@pytest.mark.parametrize(
+    ("variant", "refused"),
+    [
+        ({"use": "part", "columns": [4, 3, 2, 1], "shares": 1}, True),
+        ({"use": "part", "shares": 1}, False),
+        ({"use": "long_tail", "ratio": 2}, False),
+    ],
+)
+def test_rows_that_a_task_changed_further_are_not_told_as_they_are(workdir, variant, refused):
+    rows_of(120, 0).to_csv("train.csv", index=False)
+    rows_of(40, 1).to_csv("test.csv", index=False)
+    told = recipe()
+    told["fit"]["epochs"] = 1
+    told["tasks"]["t"] = {**variant, "of": told["tasks"]["t"]}
+    run = bequest.run(told, out="run")
+    model, rows = run.model("finetune"), pd.read_csv("test.csv")
+    if refused:
+        with pytest.raises(RequestError, match="changed its inputs after reading them"):
+            model.predict(rows)
+        return
+    right = (model.predict(rows).labels == rows["label"]).mean()
+    assert right == pytest.approx(reported(run), abs=1e-12)
+
+
 def test_tasks_of_their_own_preparation_must_be_named(workdir):
     rows_of(120, 0).to_csv("train.csv", index=False)
     rows_of(40, 1).to_csv("test.csv", index=False)

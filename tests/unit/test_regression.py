@@ -281,7 +281,7 @@ def test_the_page_shows_the_largest_errors_and_no_empty_parts():
     run = bequest.run(recipe(seeds=[0, 1]), out="run")
     said = words((run.path / "report.html").read_text())
     part = said.rpartition("Largest errors")[2]
-    assert re.match(r" finetune.trained on homes feature value x0 [−0-9.]+ .* is 1,000,", part)
+    assert re.match(r" finetune.trained on homes feature value size [−0-9.]+ .* is 1,000,", part)
     for absent in ("Answers that flipped", "How sure the answers are"):
         assert absent not in said
     held = json.loads((run.path / "exhibits/exhibits.json").read_text())["largest_errors"]

@@ -98,8 +98,9 @@ class Classification:
         found = test.inputs[rows]
         if isinstance(found, Texts):
             return [passage(found.whole(number)) for number in range(len(found))]
-        shown = picture if self.kind == "image" and len(self.shape) == 3 else features
-        return [shown(sample) for sample in found]
+        if self.kind == "image" and len(self.shape) == 3:
+            return [picture(sample) for sample in found]
+        return [features(sample, self.preparation) for sample in found]
 
 
 def as_inputs(inputs: Any, device: torch.device) -> Any:

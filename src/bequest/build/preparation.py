@@ -15,7 +15,6 @@ from bequest.build.column_values import column_words, texts_in
 from bequest.build.columns import SideTable, read_columns
 from bequest.build.described import innermost
 from bequest.build.pictures import ImageFiles, stacked
-from bequest.build.variants import ChangedInputs
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.core.live import Texts
 from bequest.store.files import read_json, write_json
@@ -90,7 +89,7 @@ def prepared(inputs: Any, asked: Asked) -> tuple[Any, list[str]]:
         RequestError: they are of another kind, lack a column, or hold what is no number.
     """
     if asked.changed:
-        what = "the task changed its inputs further after reading them, such as turned pictures"
+        what = "the task changed its inputs after reading them, as by turning or permuting them"
         raise RequestError(Problem(what, "prepare them yourself and ask the model's `logits`"))
     if asked.kind == "text":
         return _texts(inputs), []
@@ -103,14 +102,14 @@ def prepared(inputs: Any, asked: Asked) -> tuple[Any, list[str]]:
 
 
 def _told(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
-    test = task.splits.get("test")
+    test, done = task.splits.get("test"), dict(getattr(task, "preparation", {}))
     return {
         "asks": task.asks,
         "kind": task.kind,
         "shape": list(task.shape),
         "labels": list(task.labels),
-        "changed": test is not None and isinstance(test.inputs, ChangedInputs),
-        "done": dict(getattr(task, "preparation", {})),
+        "changed": "changed" in done,
+        "done": done,
         "stored": str(getattr(test and test.inputs, "dtype", "float32")),
         "reading": {name: settings[name] for name in _OF_FILES if settings.get(name)},
     }

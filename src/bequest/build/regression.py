@@ -73,7 +73,7 @@ class Regression:
         test = self.splits["test"]
         position = {sample: row for row, sample in enumerate(test.ids.tolist())}
         rows = np.array([position[sample] for sample in ids.tolist()], np.int64)
-        return [features(sample) for sample in test.inputs[rows]]
+        return [features(sample, self.preparation) for sample in test.inputs[rows]]
 
 
 def regression(

@@ -113,9 +113,15 @@ class Changed(Sequence):
 def variant(
     task: Classification, name: str, splits: Mapping[SplitName, Split], about: Mapping[str, Any]
 ) -> Classification:
-    """The task with other sides; `about` says what was done, JSON-like."""
-    digest = _digest({"of": task.fingerprint, **about})
-    return replace(task, name=name, splits=splits, fingerprint=digest)
+    """The task with other sides; `about` says what was done, JSON-like.
+
+    Its preparation says `changed` where samples are others than the task's, as raw inputs that are
+    prepared like those of the task are then not what a model has learned from.
+    """
+    digest, done = _digest({"of": task.fingerprint, **about}), task.preparation
+    if not set(splits["test"].ids.tolist()) <= set(task.splits["test"].ids.tolist()):
+        done = {**done, "changed": True}
+    return replace(task, name=name, splits=splits, fingerprint=digest, preparation=done)
 
 
 def images_only(who: str, task: Classification) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from bequest.core.live import Split, Texts
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 LARGEST_SIDE = 64  # pixels
 MOST_VALUES = 256
 MOST_CHARACTERS = 2000
+_ROUNDING = 1e-6
+_NOTHING: Mapping[str, Any] = {}
 
 
 def picture(sample: NDArray[Any]) -> dict[str, Any]:
@@ -38,10 +42,32 @@ def picture(sample: NDArray[Any]) -> dict[str, Any]:
     return {"kind": "image", "png": base64.b64encode(written.getvalue()).decode()}
 
 
-def features(sample: NDArray[Any]) -> dict[str, Any]:
-    """The first 256 values of a sample of any shape, named by their position from 0."""
-    values = [float(f"{value:.5g}") for value in np.nan_to_num(sample.ravel()[:MOST_VALUES])]
-    return {"kind": "features", "names": [f"x{i}" for i in range(len(values))], "values": values}
+def features(sample: NDArray[Any], done: Mapping[str, Any] = _NOTHING) -> dict[str, Any]:
+    """The first 256 values of a sample of any shape, as its file has them.
+
+    done: what was done to the raw data. Where it names columns, values are called like them, and
+    `column = word` is 1 where the word stood there; else they are named by their position from 0.
+    """
+    row, names = sample.ravel(), _columns(done)
+    if "mean" in done and "changed" not in done and len(done["mean"]) == len(row):
+        std = np.array(done["std"])
+        row = row * std + np.array(done["mean"])
+        row[np.abs(row) < _ROUNDING * std] = 0  # float32 knows no more digits
+    if "changed" in done or len(names) != len(row):
+        names = [f"x{i}" for i in range(len(row))]
+    values = [float(f"{value:.5g}") for value in np.nan_to_num(row[:MOST_VALUES])]
+    return {"kind": "features", "names": names[:MOST_VALUES], "values": values}
+
+
+def _columns(done: Mapping[str, Any]) -> list[str]:
+    """Columns of numbers, then one for each word of the columns of words."""
+    numbers, names = len(done.get("median", ())), done.get("features", ())
+    flags = [
+        f"{name} = {word}"
+        for name, words in zip(names[numbers:], done.get("words", ()), strict=False)
+        for word in words
+    ]
+    return [*names[:numbers], *flags]
 
 
 def passage(text: str) -> dict[str, Any]:

@@ -187,7 +187,10 @@ def test_vectors_of_another_length_are_refused_before_any_work(tmp_path):
         "tasks": {"digits": {"use": "same_label", "of": {"use": "digits"}}},
         "method": {"use": "bct"},
     }
-    with pytest.raises(RequestError, match=r"in 5 numbers with those of `old`, which have 6"):
+    with pytest.raises(
+        RequestError,
+        match=r"in 5 numbers with those of `old`, which have 6; write `old: old` in it",
+    ):
         bequest.run(recipe, out=str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 

@@ -198,6 +198,16 @@ def test_words_of_texts_that_look_missing_are_kept(file):
     assert set(task.labels) == set(said)
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("python-txt/documentation", "python-text/documentation"), ("wordnt", "wordnet"), ("x/y", "")],
+)
+def test_an_asset_that_is_misspelt_is_told(written, meant):
+    (problem,) = find("tasks", "language")(path=written).check()
+    assert "doesn't exist" in problem.what
+    assert problem.meant == meant
+
+
 def test_a_name_in_the_home_folder_is_looked_for_there(tmp_path, monkeypatch):
     monkeypatch.setitem(os.environ, "HOME", str(tmp_path))
     for name in (".xcsv", ".x.csv", "y.csv"):

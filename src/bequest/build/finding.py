@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bequest.build.assets.known import known_assets
 from bequest.build.assets.names import asset_folder, is_asset
 from bequest.build.paths import located, missing
-from bequest.core.errors import Problem, RequestError
+from bequest.core.errors import Problem, RequestError, did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +34,7 @@ def fetched(path: str) -> Path:
         return found
     name, _, part = path.partition("/")
     if not is_asset(name):
-        raise RequestError(missing(path))
+        raise RequestError(_nowhere(path))
     from bequest.build.assets.fetch import fetched as fetch_asset
 
     folder = fetch_asset(name)
@@ -46,4 +48,11 @@ def path_problems(path: str, field: str = "path") -> list[Problem]:
     """What keeps `path` from leading anywhere; an asset may still have to be fetched."""
     if at_hand(path) or is_asset(path.partition("/")[0]):
         return []
-    return [missing(path, field)]
+    return [_nowhere(path, field)]
+
+
+def _nowhere(path: str, field: str = "path") -> Problem:
+    """The problem of a path that leads to no file, no folder and no asset."""
+    problem, (name, slash, part) = missing(path, field), path.partition("/")
+    near = did_you_mean(name, known_assets())
+    return replace(problem, meant=problem.meant or (f"{near}{slash}{part}" if near else ""))

@@ -36,7 +36,8 @@ def width_problems(
             what = (
                 f"its vectors are compared in {facts[new].compared} numbers with those of `{old}`"
             )
-            yield Problem(f"{what}, which have {width}", "set its widths", ("models", new))
+            fix = f"write `old: {old}` in it, or set its widths"
+            yield Problem(f"{what}, which have {width}", fix, ("models", new))
         own = origins.get(f"{step.name}.independent")
         if own is not None and facts[new].learns not in (None, facts[own].width):
             what = f"it learns vectors of {facts[new].learns} numbers from `{own}`, which has "

@@ -124,6 +124,22 @@ def test_a_mistake_in_a_file_of_rules_is_told_with_its_line(workdir, name, text,
     assert "gate[" not in str(result.exception)
 
 
+def test_runs_are_compared_by_one_metric(workdir):
+    """Also where their gates ask for different ones."""
+    quick = ["fit.epochs=1"]
+    bequest.run("finetune", out="a", overrides=[*quick, "gate=['f1(wine) >= 0']"])
+    bequest.run("finetune", out="b", overrides=[*quick, "models.student.hidden=[8]"])
+    first, other = _json("compare", "a", "b")
+    assert first["tasks"]["wine"]["metric"] == other["tasks"]["wine"]["metric"] == "f1"
+    values = [bequest.Run(name).matrix.value("f1", 1, "wine").value for name in ("a", "b")]
+    assert [first["tasks"]["wine"]["value"], other["tasks"]["wine"]["value"]] == values
+    difference = other["tasks"]["wine"]["difference"]["value"]
+    assert difference == pytest.approx(values[1] - values[0])
+    said = CliRunner().invoke(app, ["compare", "a", "b"]).stdout
+    assert f"{values[1]:.3f}" in said
+    assert f"{difference:+.3f}" in said
+
+
 def _json(*words):
     result = CliRunner().invoke(app, [*words, "--json"])
     assert result.exit_code == 0, result.output

@@ -60,7 +60,7 @@ def test_reasons_have_a_column_only_where_a_rule_has_one():
 def test_runs_side_by_side_fit_the_terminal_too():
     matrices = {name: Matrix(cells(ROWS, SHARES, tasks=TASKS)) for name in ("before", "after")}
     console = Console(width=80, file=StringIO())
-    for table in compared(console, matrices, {}):
+    for table in compared(console, matrices, {}, dict.fromkeys(TASKS, "accuracy")):
         console.print(table)
     said = console.file.getvalue()
     assert all(name in said for name in TASKS)

@@ -11,6 +11,8 @@ from bequest.cli.output import Json, console, print_json
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from bequest.measure.intervals import Estimate
     from bequest.measure.matrix import Matrix
 
@@ -36,17 +38,27 @@ def compare(
 
         short = len({path.name for path in runs}) == len(runs)
         write_comparison({path.name if short else str(path): path for path in runs}, html)
+    metrics = _metrics(list(matrices.values()))
     first, *others = matrices
-    beside = {name: _differences(matrices[name], matrices[first]) for name in others}
+    beside = {name: _differences(matrices[name], matrices[first], metrics) for name in others}
     if as_json:
-        print_json(_as_json(matrices, beside))
+        print_json(_as_json(matrices, beside, metrics))
         return
     out = console()
-    for table in compared(out, matrices, beside):
+    for table in compared(out, matrices, beside, metrics):
         out.print(table)
 
 
-def _differences(mine: Matrix, first: Matrix) -> dict[str, Estimate]:
+def _metrics(matrices: Sequence[Matrix]) -> dict[str, str]:
+    """For each task the score by which the first run that has one judges it."""
+    found: dict[str, str] = {}
+    for matrix in matrices:
+        own = {task: metric for task in matrix.tasks if (metric := matrix.primary(task))}
+        found = {**own, **found}
+    return {task: found[task] for matrix in matrices for task in matrix.tasks if task in found}
+
+
+def _differences(mine: Matrix, first: Matrix, metrics: Mapping[str, str]) -> dict[str, Estimate]:
     from bequest.measure.beside import beside
     from bequest.report.terminal import last_main
 
@@ -54,16 +66,17 @@ def _differences(mine: Matrix, first: Matrix) -> dict[str, Estimate]:
     if rows[0] is None or rows[1] is None:
         return {}
     both = beside(mine, rows[0], first, rows[1])
-    found = {}
-    for task in both.tasks:
-        metric = both.primary(task)
-        if metric and both.has(metric, 0, task, 1):
-            found[task] = both.value(metric, 0, task, 1)
-    return found
+    return {
+        task: both.value(metric, 0, task, 1)
+        for task, metric in metrics.items()
+        if task in both.tasks and both.has(metric, 0, task, 1)
+    }
 
 
 def _as_json(
-    matrices: dict[str, Matrix], beside: dict[str, dict[str, Estimate]]
+    matrices: Mapping[str, Matrix],
+    beside: Mapping[str, Mapping[str, Estimate]],
+    metrics: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     from bequest.report.terminal import last_main
 
@@ -72,7 +85,7 @@ def _as_json(
         row = last_main(matrix)
         cells = {}
         for task in matrix.tasks:
-            metric = matrix.primary(task)
+            metric = metrics.get(task)
             if metric and row is not None and matrix.has(metric, row, task):
                 difference = beside.get(name, {}).get(task)
                 cells[task] = {

@@ -157,31 +157,35 @@ def compared(
     console: Console,
     matrices: Mapping[str, Matrix],
     beside: Mapping[str, Mapping[str, Estimate]],
+    metrics: Mapping[str, str],
 ) -> Iterator[Table]:
     """The last main stage of several runs, and the paired difference of each to the first.
 
-    beside: by run and task, the difference; empty where the samples are not the same.
+    beside: by run and task, the difference; empty where the samples are not the same. metrics: the
+    score of each task, the same for all runs; a task without one was not measured.
     """
     tasks = list(dict.fromkeys(task for matrix in matrices.values() for task in matrix.tasks))
-    yield from fitting(console, tasks, lambda some: _compare_table(matrices, beside, some))
+
+    def table(some: Sequence[str]) -> Table:
+        return _compare_table(matrices, beside, {task: metrics.get(task, "") for task in some})
+
+    yield from fitting(console, tasks, table)
 
 
 def _compare_table(
     matrices: Mapping[str, Matrix],
     beside: Mapping[str, Mapping[str, Estimate]],
-    tasks: Sequence[str],
+    metrics: Mapping[str, str],
 ) -> Table:
     table = _table()
     table.add_column("run", overflow="fold")
-    for task in tasks:
-        names = [m.primary(task) for m in matrices.values() if task in m.tasks]
-        metric = next(filter(None, names), "not measured")
-        table.add_column(f"{metric}\n{task}", justify="right")
+    for task, metric in metrics.items():
+        table.add_column(f"{metric or 'not measured'}\n{task}", justify="right")
         table.add_column("difference to\nthe first", justify="right")
     for name, matrix in matrices.items():
         cells = []
-        for task in tasks:
-            cells += [_last(matrix, task), _signed(beside.get(name, {}).get(task))]
+        for task, metric in metrics.items():
+            cells += [_last(matrix, task, metric), _signed(beside.get(name, {}).get(task))]
         table.add_row(name, *cells)
     return table
 
@@ -273,12 +277,12 @@ def _whole(matrix: Matrix) -> Iterator[tuple[int, Row]]:
     return ((i, row) for i, row in enumerate(matrix.rows) if row.checkpoint is None)
 
 
-def _last(matrix: Matrix, task: str) -> str:
+def _last(matrix: Matrix, task: str, metric: str) -> str:
     row = last_main(matrix)
-    primary = matrix.primary(task) if task in matrix.tasks else None
-    if row is None or primary is None or not matrix.has(primary, row, task):
+    measured = row is not None and metric and task in matrix.tasks
+    if row is None or not measured or not matrix.has(metric, row, task):
         return "—"
-    found = matrix.value(primary, row, task)
+    found = matrix.value(metric, row, task)
     return f"{number(found.value)} ({number(found.low)} … {number(found.high)})"
 
 

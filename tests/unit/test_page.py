@@ -8,14 +8,16 @@ from html import unescape
 
 import numpy as np
 import pytest
-from pages import HOSTILE, TASKS, sequence_run, single_run
+from pages import HOSTILE, TASKS, cells, sequence_run, single_run
 from typer.testing import CliRunner
 
 from bequest.build.showing import features, picture
 from bequest.cli import app
 from bequest.core.find import find
+from bequest.measure.matrix import Matrix
 from bequest.measure.rows import Row
 from bequest.report.page import write_comparison, write_page
+from bequest.report.page.beside import side_by_side
 from bequest.report.page.html import as_script, tag, text
 from bequest.report.page.numbers import amount, brief, number, signed, ticks
 from bequest.report.page.sequences import courses
@@ -148,6 +150,15 @@ def test_report_and_compare_write_their_pages(folder, tmp_path, monkeypatch):
     result = CliRunner().invoke(app, ["compare", str(folder), str(other), "--html", str(both)])
     assert result.exit_code == 0, result.output
     assert "2 runs side by side" in both.read_text()
+
+
+def test_runs_side_by_side_are_judged_as_the_first():
+    rows = (Row("given", "s", "s", line="given", order=0), Row("kd", "distilled", "s", order=1))
+    held = cells(rows, [[0.2] * 2, [0.9] * 2], tasks=("a", "b"))
+    usual, f1 = Matrix(held), Matrix(held, judged_by={"a": ["f1"]})
+    assert side_by_side({"x": f1, "y": usual}).primary("a") == "f1"
+    assert side_by_side({"x": f1, "y": usual}).primary("b") == "accuracy"
+    assert side_by_side({"x": usual, "y": f1}).primary("a") == "accuracy"
 
 
 def test_runs_side_by_side_are_paired(folder, tmp_path):

@@ -65,9 +65,13 @@ def side_by_side(matrices: Mapping[str, Matrix]) -> Matrix:
     """One matrix of all rows: lines and steps carry the names of their runs.
 
     Rows of different runs can be compared where they answered the same samples under the same
-    seeds.
+    seeds. A task is judged as in the first run that has it.
     """
     parts, start = [], 0
+    judged_by: dict[str, Sequence[str]] = {}
+    for matrix in matrices.values():
+        own = {task: matrix.judged_by.get(task, ()) for task in matrix.tasks}
+        judged_by = {**own, **judged_by}
     for name, matrix in matrices.items():
         parts.append((name, matrix.cells, start))
         start += len(matrix.rows)
@@ -81,7 +85,7 @@ def side_by_side(matrices: Mapping[str, Matrix]) -> Matrix:
         absent={(row + at, task): why for _, cells, at in parts
                 for (row, task), why in cells.absent.items()},
         costs={row + at: cost for _, cells, at in parts for row, cost in cells.costs.items()},
-    ))  # fmt: skip
+    ), judged_by)  # fmt: skip
 
 
 def _renamed(name: str, cells: Cells, at: int) -> Iterator[Row]:

@@ -363,6 +363,15 @@ def test_a_rule_at_the_end_of_what_is_possible_is_none(rule):
     assert form_problems(parse(rule)) == []
 
 
+def test_a_rule_about_tasks_in_turn_is_refused_where_there_is_one():
+    one = {"digits": OF_LABELS}
+    for metric in ("bwt", "forgetting", "diaz_bwt"):
+        (problem,) = check_rules([f"{metric} >= -1"], one, NAMES)
+        assert problem.what == f"{metric} is undefined for 1 task"
+        assert check_rules([f"{metric} >= -1"], TASKS, NAMES) == []
+    assert check_rules(["average_accuracy >= 0", "mtil_avg >= 0"], one, NAMES) == []
+
+
 @pytest.mark.parametrize("place", ["distil", "student", "distil.half", "main"])
 def test_a_stage_beside_itself_is_seen_before_a_run(place):
     rule = f"accuracy(digits) @ {place} vs {place} >= 0"

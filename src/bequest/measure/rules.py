@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+import numpy as np
+
 from bequest.core.errors import Problem, RequestError, did_you_mean
 from bequest.measure.contrasts import METRICS, unknown_metric
 from bequest.measure.rows import GIVEN, MAIN
+from bequest.measure.sequence_metrics import SequenceMetric
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -177,7 +180,8 @@ def problems_of(
         for place, among in places
         if place is not None and place.partition(".")[0] not in among
     ]
-    return [*form_problems(rule), *_task_problems(rule, tasks), *unknown, *_of_itself(rule)]
+    about_tasks = [*_task_problems(rule, tasks), *_sequence_problems(rule, tasks)]
+    return [*form_problems(rule), *about_tasks, *unknown, *_of_itself(rule)]
 
 
 def form_problems(rule: Rule) -> list[Problem]:
@@ -243,6 +247,18 @@ def _task_problems(rule: Rule, tasks: Mapping[str, Collection[str]]) -> list[Pro
     what = f"{rule.metric} needs {', '.join(sorted(lacking))}"
     fix = metric.recorded or f"it records {', '.join(sorted(recorded))}"
     return [Problem(f"{what}, which task `{rule.task}` does not record", fix)]
+
+
+def _sequence_problems(rule: Rule, tasks: Mapping[str, Collection[str]]) -> list[Problem]:
+    """What is wrong with a rule about several tasks in turn where there is only one."""
+    metric = METRICS.get(rule.metric)
+    if not isinstance(metric, SequenceMetric) or metric.needs != ("scores",) or len(tasks) != 1:
+        return []
+    try:
+        metric.value({"scores": np.zeros((1, 1))}, METRICS["accuracy"])
+    except RequestError as error:
+        return error.problems
+    return []
 
 
 def _unknown(what: str, name: str, among: Iterable[str]) -> Problem:

@@ -70,6 +70,10 @@ def test_another_optimizer_drops_the_settings_of_the_first():
         ({"seeds": [0, 1, 0]}, "seeds[2]: 0 is there twice; keep one"),
         ({"seeds": 3}, "seeds: must be a list, but is 3"),
         ({"gate": None}, "gate: must be a list, but is null"),
+        (
+            {"tasks": {"t": {"use": "csv", "path": "t.csv", "shape": [28, 28]}}},
+            "tasks.t.shape: must have 3 values, but has 2; Channels, height and width",
+        ),
         ({"gate": "bwt >= 0"}, "but is 'bwt >= 0'; write `gate: ['bwt >= 0']`"),
         ({"fit": {"epochs": "abc"}}, "fit.epochs: must be a whole number, but is 'abc'"),
         ({"fit": {"epochs": "3"}}, "fit.epochs: must be a whole number, but is '3'"),

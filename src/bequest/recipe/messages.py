@@ -12,7 +12,7 @@ from bequest.core.errors import Problem, did_you_mean
 from bequest.recipe.schema import NAME_PATTERN, REFERENCE_PATTERN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import TypeVar
 
     from pydantic_core import ErrorDetails
@@ -100,13 +100,22 @@ def _problem(
         return draft.locate(problem, key=True)
     if details["type"] == "missing":
         about = _fields(model, path[:-1]).get(str(path[-1]), "")
-        return draft.locate(Problem("is missing", about.rstrip("."), field))
+        return draft.locate(Problem(_lacking(alternatives), about.rstrip("."), field))
     whats = dict.fromkeys(_must(one) for one in alternatives)
     value = "" if _about_key(details) else _but(details)
     meant = next((word for word in map(_meant, alternatives) if word), "")
     what = " or ".join(whats).replace(" or must be ", " or ")
     problem = Problem(what + value, _as_part(details, field), field, meant)
     return draft.locate(problem, key=_about_key(details))
+
+
+def _lacking(alternatives: Sequence[ErrorDetails]) -> str:
+    """A field that isn't there, or values at the end of a list."""
+    places = [place for one in alternatives if isinstance(place := one["loc"][-1], int)]
+    given = alternatives[0]["input"]
+    if not places or not isinstance(given, list):
+        return "is missing"
+    return f"must have {max(places) + 1} values, but has {len(given)}"
 
 
 def _as_part(details: ErrorDetails, field: Field) -> str:

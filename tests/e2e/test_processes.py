@@ -123,7 +123,7 @@ def test_two_processes_find_what_one_finds(tmp_path):
 
 
 def test_a_gate_that_says_no_ends_with_code_1_in_both(tmp_path):
-    recipe = written(tmp_path, SHORT.replace(">= 0]", ">= 2]"))
+    recipe = written(tmp_path, SHORT.replace(">= 0]", "<= 0]"))
     _, printed, said = ended(launched(recipe, tmp_path / "run"))
     assert not json.loads(printed)["verdict"]["passed"]
     assert "exitcode  : 1" in said

@@ -20,7 +20,7 @@ from bequest.lazy import torch
 from bequest.methods.continual._moments import Moments
 from bequest.recipe.check import load
 from bequest.report.page.sequences import courses
-from bequest.report.terminal import matrix_table, sequences_table
+from bequest.report.terminal import _matrix_table, sequences_table
 from bequest.runner.preparing import inspect, prepare
 from bequest.store.journal import Entry
 
@@ -175,7 +175,7 @@ def test_metrics_within_tasks_are_those_of_the_outcomes():
 @pytest.mark.usefixtures("workdir")
 def test_tables_and_the_page_show_stages_and_draw_moments_between_them():
     run = bequest.run(recipe(), out="run")
-    assert matrix_table(run.matrix).row_count == 4
+    assert _matrix_table(run.matrix, run.matrix.tasks).row_count == 4
     console = Console(width=300, record=True, file=None, quiet=False)
     with console.capture() as printed:
         console.print(sequences_table(run.matrix))

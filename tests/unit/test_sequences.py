@@ -14,7 +14,7 @@ from bequest.measure.matrix import Matrix
 from bequest.measure.rows import Row, comparisons
 from bequest.measure.sequences import find_sequence
 from bequest.measure.table import Cells
-from bequest.report.terminal import matrix_table
+from bequest.report.terminal import _matrix_table
 
 
 def test_scores_are_those_of_the_rows():
@@ -184,7 +184,7 @@ def test_moments_are_no_stages_of_their_own():
     assert comparisons(rows) == [(7, 3), (11, 7)]
     assert "after a" in repr(matrix)
     assert "a 1" not in repr(matrix)
-    assert matrix_table(matrix).row_count == 3
+    assert _matrix_table(matrix, matrix.tasks).row_count == 3
     assert find_sequence(matrix, "s.b 1") is matrix.sequences[0]
 
 

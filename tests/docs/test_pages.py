@@ -101,7 +101,7 @@ def test_the_workflows_own_commands_judge(tmp_path, monkeypatch):
         done(["bash", "-e", "-c", steps[name]], tmp_path)
     assert "accuracy(wine)" in summary.read_text()
     assert (tmp_path / "verdict.xml").read_text().startswith("<?xml")
-    (tmp_path / "rules.txt").write_text("accuracy(wine) <= 0\n")
+    (tmp_path / "rules.txt").write_text("accuracy(wine) vs baseline >= 50%\n")
     done(["bash", "-e", "-c", steps["Judge it"]], tmp_path, "1")
 
 

@@ -50,6 +50,14 @@ def test_a_single_unknown_label_looks_withheld(train, tmp_path, hidden):
     assert "looks withheld: leave the test data out" in problem.fix
 
 
+def test_one_known_label_for_a_whole_test_file_is_told(train, tmp_path):
+    told = "every sample of test has the label `cat`: if it stands for withheld labels"
+    for rows, notes in ((30, 1), (9, 0)):
+        test = csv(tmp_path / "test.csv", [(100 + n, "cat") for n in range(rows)])
+        task = loaded("csv", path=train, test_path=test)
+        assert len([note for note in task.notes if note.startswith(told)]) == notes
+
+
 def test_a_validation_file_is_looked_at_too(train, tmp_path):
     rows = [(100 + n, "owl" if n else "cat") for n in range(9)]
     problem = refused(path=train, validation_path=csv(tmp_path / "v.csv", rows))

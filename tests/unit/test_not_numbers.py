@@ -222,6 +222,27 @@ def test_a_frozen_models_infinite_answers_are_told_when_a_loss_is_infinite(tmp_p
         work.fit(work.model(), work.task().train, reverse)
 
 
+def test_a_teachers_infinite_answers_are_told_before_advice_about_the_settings(tmp_path):
+    teacher = freeze(model(1))
+    with torch.no_grad():
+        teacher.module[3].bias[1] = INF
+    work = bench(tmp_path, models={"student": model(), "teacher": teacher})
+    says, asked = work.recall(teacher, work.task().train), []
+
+    def late(one, batch, rng):
+        asked.append(batch)
+        answers = one.logits(batch.inputs)
+        wrong = answers if len(asked) == 1 else answers - says(batch)
+        return {"soft": wrong.square().mean()}
+
+    with pytest.raises(NotFinite) as refused:
+        work.fit(work.model(), work.task().train, late)
+    told = str(refused.value).split("; ")
+    assert told[0].startswith("loss term `soft` became")
+    assert told[1] == "40 of 40 answers of model `teacher` hold ∞ or −∞"
+    assert told[2] == "if that is meant, try a lower fit.optimizer.lr or set fit.clip_norm"
+
+
 def test_weights_that_are_no_numbers_after_the_last_step_end_the_fit(tmp_path):
     student = model()
     settings = fit_settings(steps=1)

@@ -68,6 +68,7 @@ class Embedder:
     module: the encoder, or it and the modules of sentence-transformers behind it.
     pooling: "mean" over tokens, or "first" token; normalized: whether vectors have length 1; both
         are of no account where there are modules behind the encoder.
+    width: how many numbers of a vector are kept, the first; None for all.
     prompts: what is put before texts. similarity: how vectors are compared, "cosine" or "dot".
     files, notes: what it was read from, and what a user should know of how.
     """
@@ -77,6 +78,7 @@ class Embedder:
     longest: int
     pooling: str = "mean"
     normalized: bool = True
+    width: int | None = None
     labels: tuple[str, ...] = ()
     answers: Collection[str] = frozenset({"embed"})
     prompts: Prompts = NO_PROMPTS
@@ -86,14 +88,19 @@ class Embedder:
 
     @cached_property
     def reads(self) -> str:
-        """A digest of how texts become tokens and windows, and what is put before them."""
-        return reads(self.tokenizer, self.longest, self.prompts.digest)
+        """What decides a vector beside the weights: tokens, windows, prompts, and what is behind."""
+        further = isinstance(self.module, torch.nn.ModuleDict)
+        how = repr(self.module["behind"]) if further else f"{self.pooling} {self.normalized}"
+        return f"{reads(self.tokenizer, self.longest, self.prompts.digest)} {how} {self.width}"
 
     def embed(self, inputs: Texts) -> torch.Tensor:
         """One vector per text: [batch, width]; what is too long is cut off.
 
         Each text stands behind the prompt for its role.
         """
+        return self._whole(inputs)[:, : self.width]
+
+    def _whole(self, inputs: Texts) -> torch.Tensor:
         before = self.prompts.before_each(inputs)
         whole = [prompt + inputs.whole(row) for row, prompt in enumerate(before)]
         tokens = padded(whole, self.tokenizer, self.longest, self.module)
@@ -213,6 +220,7 @@ def embedder(spec: Hf, files: Files) -> Embedder:
         longest,
         pooling,
         normalized,
+        told.width,
         prompts=told.prompts,
         similarity=told.similarity,
     )

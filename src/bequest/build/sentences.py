@@ -88,7 +88,7 @@ class Embedder:
 
     @cached_property
     def reads(self) -> str:
-        """What decides a vector beside the weights: tokens, windows, prompts, and what is behind."""
+        """What decides a vector beside weights: tokens, windows, prompts, and what is behind."""
         further = isinstance(self.module, torch.nn.ModuleDict)
         how = repr(self.module["behind"]) if further else f"{self.pooling} {self.normalized}"
         return f"{reads(self.tokenizer, self.longest, self.prompts.digest)} {how} {self.width}"

@@ -42,6 +42,14 @@ def test_labels_of_a_test_file_that_training_never_has_are_named_and_counted(tra
     assert problem.meant == "dog"
 
 
+def test_another_number_is_not_taken_for_a_misspelt_one(tmp_path):
+    numbered = csv(tmp_path / "train.csv", [(n, n % 2) for n in range(60)])
+    test = csv(tmp_path / "test.csv", [(100 + n, (-1, 0, 1)[n % 3]) for n in range(30)])
+    problem = refused(path=numbered, test_path=test)
+    assert "`-1` (10)" in problem.what
+    assert problem.meant == ""
+
+
 @pytest.mark.parametrize("hidden", ["-1", "?", "unknown"])
 def test_a_single_unknown_label_looks_withheld(train, tmp_path, hidden):
     rows = [(100 + n, hidden) for n in range(30)]

@@ -94,8 +94,9 @@ class Embedder:
     @cached_property
     def reads(self) -> str:
         """What decides a vector beside weights: tokens, windows, prompts, and what is behind."""
-        further = isinstance(self.module, torch.nn.ModuleDict)
-        how = repr(self.module["behind"]) if further else f"{self.pooling} {self.normalized}"
+        how = f"{self.pooling} {self.normalized}"
+        if isinstance(self.module, torch.nn.ModuleDict):
+            how = repr(self.module["behind"])
         return f"{reads(self.tokenizer, self.longest, self.prompts.digest)} {how} {self.width}"
 
     def embed(self, inputs: Texts) -> torch.Tensor:

@@ -97,15 +97,20 @@ def _problem(
 
 def _meant(label: str, known: Sequence[str]) -> str:
     """The known label that is the same but for its case or way of writing a number, or is close."""
-    same = (one for one in known if _plain(one) == _plain(label))
-    return next(same, "") or did_you_mean(label, known)
+    same = next((one for one in known if _plain(one) == _plain(label)), "")
+    return same or ("" if _is_number(label) else did_you_mean(label, known))
 
 
 def _plain(label: str) -> str:
+    return f"{float(label):g}" if _is_number(label) else label.casefold().strip()
+
+
+def _is_number(label: str) -> bool:
     try:
-        return f"{float(label):g}"
+        float(label)
     except ValueError:
-        return label.casefold().strip()
+        return False
+    return True
 
 
 def _drawn_apart(pool: Pool, labels: Sequence[str], settings: SplitSettings) -> str:

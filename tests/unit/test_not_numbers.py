@@ -23,6 +23,7 @@ from bequest.ops.divergences import divergence_sum, kl_from_logits
 from bequest.ops.unlearning import soft_cross_entropy
 from bequest.runner.collect import _absent
 from bequest.transfer.bench import freeze
+from bequest.transfer.health import odd_answers
 from bequest.transfer.streams import Rows
 from bequest.transfer.terms import shares
 
@@ -72,6 +73,16 @@ def test_the_count_is_that_of_the_samples_with_nan(folder):
     expected = int((np.asarray(test)[:, 0] > np.float32(HIGH)).sum())
     run = bequest.run(recipe(), out="run")
     assert f"{expected} of {len(test)} answers" in run.matrix.cells.why_absent(0, "wine")
+
+
+@pytest.mark.parametrize("asked", ["logits", "predict"])
+def test_which_model_answers_no_numbers_is_told_of_labels_and_numbers(asked):
+    batch = Rows(task().splits["train"]).batch(torch.arange(4))
+    answers = {"logits": torch.zeros(4, 3), "predict": torch.zeros(4)}[asked]
+    answers[[1, 3]] = torch.nan
+    sick = SimpleNamespace(**{asked: lambda inputs: answers})
+    told = "`other` answers NaN, ∞ or −∞ for 2 of 4 samples"
+    assert odd_answers({"other": sick}, batch) == told
 
 
 def test_a_label_that_is_ruled_out_leaves_accuracy_and_takes_the_mean_likelihood(folder):
@@ -220,6 +231,27 @@ def test_a_frozen_models_infinite_answers_are_told_when_a_loss_is_infinite(tmp_p
 
     with pytest.raises(NotFinite, match="40 of 40 answers of model `teacher` hold ∞ or −∞"):
         work.fit(work.model(), work.task().train, reverse)
+
+
+def test_a_teachers_infinite_answers_are_told_before_advice_about_the_settings(tmp_path):
+    teacher = freeze(model(1))
+    with torch.no_grad():
+        teacher.module[3].bias[1] = INF
+    work = bench(tmp_path, models={"student": model(), "teacher": teacher})
+    says, asked = work.recall(teacher, work.task().train), []
+
+    def late(one, batch, rng):
+        asked.append(batch)
+        answers = one.logits(batch.inputs)
+        wrong = answers if len(asked) == 1 else answers - says(batch)
+        return {"soft": wrong.square().mean()}
+
+    with pytest.raises(NotFinite) as refused:
+        work.fit(work.model(), work.task().train, late)
+    told = str(refused.value).split("; ")
+    assert told[0].startswith("loss term `soft` became")
+    assert told[1] == "40 of 40 answers of model `teacher` hold ∞ or −∞"
+    assert told[2] == "if that is meant, try a lower fit.optimizer.lr or set fit.clip_norm"
 
 
 def test_weights_that_are_no_numbers_after_the_last_step_end_the_fit(tmp_path):

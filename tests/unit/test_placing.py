@@ -222,7 +222,7 @@ FIRST = "model-00001-of-00002.safetensors"
         ),
         (
             lambda place: (place / "model.safetensors.index.json").unlink(),
-            "has neither model.safetensors nor",
+            "has neither model.safetensors nor.*copy or fetch the whole model again",
         ),
     ],
 )

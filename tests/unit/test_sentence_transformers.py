@@ -1,17 +1,21 @@
 """Embedders in the form of sentence-transformers: the same vectors as that library gives."""
 
 import json
+import shutil
 
 import language_models
+import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules
+from workbench import bench
 
 from bequest.build.models.hf import Hf
 from bequest.build.sentence_files import Prompts
 from bequest.core.errors import RequestError
-from bequest.core.live import Texts
+from bequest.core.live import Split, Texts
+from bequest.transfer.streams import Rows
 
 SENTENCES = ["the cat", "a dog ran over the hill to see the old cat", "x", "Numbers SUCH as 1 2 3"]
 WIDTH = 16
@@ -130,6 +134,40 @@ def test_another_prompt_is_another_reading(saved):
     before = built(place).reads
     edit(place / "config_sentence_transformers.json", prompts={"q": "y "})
     assert built(place).reads != before
+
+
+def test_another_pooling_is_another_reading(saved):
+    place = saved(modules.Pooling(WIDTH))
+    read = set()
+    for mode in ("mean", "cls", "max", "weightedmean"):
+        edit(place / "1_Pooling/config.json", pooling_mode=mode)
+        read.add(built(place).reads)
+    edit(place / "config_sentence_transformers.json", truncate_dim=5)
+    assert len({*read, built(place).reads}) == 5
+
+
+def test_two_poolings_of_the_same_weights_give_answers_of_their_own(saved, tmp_path):
+    place = saved(modules.Pooling(WIDTH, "cls"))
+    other = tmp_path.parent / f"{tmp_path.name}-other"
+    shutil.copytree(place, other)
+    edit(other / "1_Pooling/config.json", pooling_mode="mean")
+    models = {"first": built(place), "mean": built(other)}
+    rows = Rows(Split(Texts(SENTENCES), None, np.arange(len(SENTENCES))))
+    work = bench(tmp_path, models=models)
+    found = [work.recall(each, rows, "embed", shared=True)(rows.batch(torch.arange(4)))
+             for each in models.values()]  # fmt: skip
+    for vectors, folder in zip(found, (place, other), strict=True):
+        same(vectors, SentenceTransformer(str(folder), device="cpu").encode(SENTENCES))
+
+
+@pytest.mark.parametrize("behind", [(), (modules.Normalize(),), ("max",)], ids=str)
+def test_vectors_are_cut_where_the_settings_say_so(saved, behind):
+    pooling = modules.Pooling(WIDTH, "max" if behind == ("max",) else "mean")
+    place = saved(pooling, *(one for one in behind if one != "max"))
+    edit(place / "config_sentence_transformers.json", truncate_dim=5)
+    found = embedded(place)
+    assert found.shape == (len(SENTENCES), 5)
+    same(found, SentenceTransformer(str(place), device="cpu").encode(SENTENCES))
 
 
 @pytest.mark.parametrize(

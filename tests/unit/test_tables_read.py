@@ -93,6 +93,15 @@ def test_an_index_that_was_written_and_read_twice_is_one(tmp_path):
     assert [note[: len("`Unnamed: 0")] for note in task.notes] == ["`Unnamed: 0"] * 2
 
 
+def test_an_index_written_beside_a_nameless_one_of_before_is_left_out_too(tmp_path):
+    frame().to_csv(tmp_path / "t.csv")
+    pd.read_csv(tmp_path / "t.csv").drop(4).to_csv(tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text().startswith(",Unnamed: 0,a,b,label")
+    task = csv(tmp_path / "t.csv")
+    assert task.shape == (2,)
+    assert [note.split(" is ")[0] for note in task.notes] == ["`Unnamed: 0.1`", "`Unnamed: 0`"]
+
+
 def of_data_set(folder, **splits):
     datasets = pytest.importorskip("datasets")
     datasets.disable_progress_bars()
@@ -251,10 +260,25 @@ def test_rows_are_those_of_the_file_also_behind_ones_without_a_label(tmp_path):
         csv(tmp_path / "t.csv")
 
 
-@pytest.mark.parametrize("all_of", ["{}%", "${}", "{} 000", "1.{:03}.000"])
+OTHER_SIGNS = ["−{}", "–{}.5", "{}-", "{}.0D+00", "{}٫5", "{}．5"]
+
+
+@pytest.mark.parametrize("all_of", ["{}%", "${}", "{} 000", "1.{:03}.000", *OTHER_SIGNS])
 def test_a_column_of_nothing_but_such_numbers_is_not_taken_for_words(column, all_of):
     with pytest.raises(RequestError, match="column `a` holds numbers, but"):
         column([all_of.format(n % 20 + 1) for n in range(N)])
+
+
+def test_numbers_in_digits_of_other_scripts_are_not_taken_for_words(column):
+    for zero in "٠०０":
+        digits = {ord("0") + n: ord(zero) + n for n in range(10)}
+        with pytest.raises(RequestError, match="column `a` holds numbers, but"):
+            column([str(n % 20).translate(digits) for n in range(N)])
+
+
+def test_words_with_signs_and_digits_stay_words(column):
+    task = column([("m²", "①", "A−", "3D1", "5 kg")[n % 5] for n in range(N)])
+    assert task.shape == (6,)
 
 
 def test_commas_and_points_in_one_column_are_refused(column):
@@ -303,6 +327,26 @@ def test_whole_numbers_are_one_label_in_any_spelling(tmp_path, train, test, labe
     task = csv(tmp_path / "train.csv", test_path=str(tmp_path / "test.csv"))
     assert task.labels == labels
     assert [task.labels[i] for i in task.splits["test"].targets[:2]] == list(labels)
+
+
+def labelled(path, names):
+    rows = [f"{n * n},{names[n % len(names)]}" for n in range(N)]
+    path.write_text("\n".join(["a,label", *rows]), encoding="utf-8")
+    return csv(path)
+
+
+def test_labels_that_differ_in_case_are_different_and_told(tmp_path):
+    task = labelled(tmp_path / "t.csv", ["yes", "no", "Yes", "dark  red", "Dark red"])
+    told = "labels that differ only in case or blanks are different: "
+    assert len(task.labels) == 5
+    assert task.notes == (f"{told}`Dark red` and `dark  red`, `Yes` and `yes`",)
+
+
+def test_labels_that_look_the_same_are_refused(tmp_path):
+    with pytest.raises(RequestError, match="look the same") as refused:
+        labelled(tmp_path / "t.csv", ["caf\u00e9", "cafe\u0301", "bar"])
+    assert r"'caf\xe9'" in str(refused.value)
+    assert r"'cafe\u0301'" in str(refused.value)
 
 
 def test_labels_of_more_digits_than_a_float_has_are_told_apart(tmp_path):

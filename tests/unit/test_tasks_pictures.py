@@ -50,7 +50,7 @@ def test_named_sides_and_their_overlap(folder):
     for n in range(12):
         draw(folder / "train" / "cat" / f"{n}.png", n)
         draw(folder / "train" / "dog" / f"{n}.bmp", 50 + n)
-        draw(folder / "val" / "dog" / f"{n}.webp", 150 + n)
+        draw(folder / "val" / ("dog" if n else "cat") / f"{n}.webp", 150 + n)
     for n in range(3):
         draw(folder / "test" / "cat" / f"{n}.png", n)
         draw(folder / "test" / "dog" / f"{n}.gif", 200 + n, mode="P")

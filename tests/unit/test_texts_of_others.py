@@ -103,6 +103,22 @@ def test_which_tokens_end_a_text(generation, config, own, ends):
     assert end_tokens(net, words, {"eos_token_id": config}) == ends
 
 
+@pytest.mark.parametrize("place", ["generation_config.json", "config.json"])
+@pytest.mark.parametrize("ends", ["3", [1, 3.0], [[1, 3]], True])
+def test_an_end_that_is_no_whole_number_is_refused(folder, place, ends):
+    if place == "config.json":
+        (folder / "generation_config.json").unlink()
+    edit(folder / place, eos_token_id=ends)
+    with pytest.raises(RequestError):
+        built(folder)
+
+
+def test_a_damaged_file_of_settings_for_generating_is_refused(folder):
+    (folder / "generation_config.json").write_text("{")
+    with pytest.raises(RequestError, match=r"generation_config.json` can't be read as JSON"):
+        built(folder)
+
+
 def test_what_stands_before_the_end():
     assert until_end([4, 5, 1, 6, 2], {1, 2}) == [4, 5]
     assert until_end([1], {1}) == []
@@ -110,8 +126,14 @@ def test_what_stands_before_the_end():
 
 
 def test_settings_for_generating_that_are_not_used_are_named(folder):
-    edit(folder / "generation_config.json", suppress_tokens=[3], temperature=0.3, do_sample=True)
-    assert ["suppress_tokens" in note for note in built(folder).notes] == [True]
+    usual = {"temperature": 0.3, "do_sample": True, "repetition_penalty": 1.0, "min_length": 0}
+    edit(folder / "generation_config.json", suppress_tokens=[3], stop_strings=["<end>"], **usual)
+    (note,) = built(folder).notes
+    assert note == (
+        "its generation_config.json sets suppress_tokens, stop_strings, which are not used"
+    )
+    edit(folder / "generation_config.json", repetition_penalty=1.3)
+    assert "repetition_penalty" in built(folder).notes[0]
 
 
 # --- Chat templates --------------------------------------------------------------------------

@@ -141,6 +141,30 @@ def test_windows_are_the_students_that_a_plain_file_has(tmp_path):
     assert set(notes) <= set(task.notes)
 
 
+@pytest.mark.parametrize("uid", [True, False])
+@pytest.mark.parametrize("step", [1, 2])
+def test_windows_without_masks_are_refused(tmp_path, uid, step):
+    rng = np.random.default_rng(0)
+    lines, head = [], "uid," if uid else ""
+    for student in range(12):
+        names, right = rng.integers(0, 40, (2, 12)) % [[40], [2]]
+        for start in range(0, 7, step):
+            part = slice(start, start + 6)
+            told = (",".join(map(str, values[part])) for values in (names, right))
+            own = f"{student}," if uid else ""
+            lines.append(own + ",".join(f'"{one}"' for one in told))
+    (tmp_path / "w.csv").write_text("\n".join([f"{head}concepts,responses", *lines]))
+    with pytest.raises(RequestError, match="windows that overlap") as refused:
+        students(str(tmp_path / "w.csv"))
+    assert f"as {12 * (6 // step)} of {len(lines)} lines do" in str(refused.value)
+
+
+@pytest.mark.parametrize("line", ['"1,2,3,4","1,0,1,1"', '"1,1,1,1","1,1,1,1"'])
+def test_students_who_answer_alike_are_no_windows(tmp_path, line):
+    (tmp_path / "w.csv").write_text("\n".join(["concepts,responses", *[line] * 9]))
+    assert len(students(str(tmp_path / "w.csv")).students) == 9
+
+
 def test_a_question_may_go_on_in_the_next_piece_or_window(tmp_path):
     head = "uid,concepts,responses,is_repeat,selectmasks\n"
     pieces = 'a,"1,2","1,0","0,0","1,1"\na,"3,1","0,1","1,0","1,1"\n'

@@ -42,12 +42,28 @@ def test_labels_of_a_test_file_that_training_never_has_are_named_and_counted(tra
     assert problem.meant == "dog"
 
 
+def test_another_number_is_not_taken_for_a_misspelt_one(tmp_path):
+    numbered = csv(tmp_path / "train.csv", [(n, n % 2) for n in range(60)])
+    test = csv(tmp_path / "test.csv", [(100 + n, (-1, 0, 1)[n % 3]) for n in range(30)])
+    problem = refused(path=numbered, test_path=test)
+    assert "`-1` (10)" in problem.what
+    assert problem.meant == ""
+
+
 @pytest.mark.parametrize("hidden", ["-1", "?", "unknown"])
 def test_a_single_unknown_label_looks_withheld(train, tmp_path, hidden):
     rows = [(100 + n, hidden) for n in range(30)]
     problem = refused(path=train, test_path=csv(tmp_path / "test.csv", rows))
     assert f"`{hidden}`" in problem.what
     assert "looks withheld: leave the test data out" in problem.fix
+
+
+def test_one_known_label_for_a_whole_test_file_is_told(train, tmp_path):
+    told = "every sample of test has the label `cat`: if it stands for withheld labels"
+    for rows, notes in ((30, 1), (9, 0)):
+        test = csv(tmp_path / "test.csv", [(100 + n, "cat") for n in range(rows)])
+        task = loaded("csv", path=train, test_path=test)
+        assert len([note for note in task.notes if note.startswith(told)]) == notes
 
 
 def test_a_validation_file_is_looked_at_too(train, tmp_path):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bequest.build.classification import Classification, fingerprint
+from bequest.build.lookalikes import lookalike_notes
 from bequest.build.splitting import divide, group_ids
-from bequest.build.unseen import refuse_unseen
+from bequest.build.unseen import refuse_unseen, single_label_notes
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Split
 
@@ -43,8 +44,10 @@ def assemble(
     unlabelled: content ids of samples without a label; their rows come after those of the pool.
 
     Raises:
-        RequestError: a side would be empty, or has labels that training lacks.
+        RequestError: a side would be empty, or has labels that training lacks, or two labels look
+            the same.
     """
+    alike = lookalike_notes(labels)
     sides, found = divide(pool, settings)
     refuse_unseen(pool, sides, labels, settings)
     more: dict[SplitName, NDArray[np.int64]] = {}
@@ -52,6 +55,7 @@ def assemble(
         more["unlabelled"] = _only_there(unlabelled, pool) + len(pool.ids)
     inputs, done = prepare({**sides, **more})
     splits = {side: _split(pool, rows, inputs[side]) for side, rows in sides.items()}
+    found = [*found, *alike, *single_label_notes(pool, sides, labels)]
     if unlabelled is not None:
         ids = unlabelled[more["unlabelled"] - len(pool.ids)]
         splits["unlabelled"] = Split(inputs["unlabelled"], None, ids)

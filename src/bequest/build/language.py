@@ -55,9 +55,9 @@ class LanguageModel:
 
     @cached_property
     def reads(self) -> str:
-        """A digest of how texts become tokens and windows."""
+        """A digest of how texts become tokens and windows, and what ends them."""
         chat = f" {self.tokenizer.chat_template}" if self.chat else ""
-        read = reads(self.tokenizer, self.longest, chat)
+        read = reads(self.tokenizer, self.longest, f"{chat} {self.ends}")
         return read if self.order == "forward" else f"{read} {self.order}"
 
     def logprob(self, texts: Texts) -> Ragged:

@@ -72,8 +72,8 @@ class Session:
 class OnnxEmbedder:
     """An ONNX file with a tokenizer; answers with one vector per text.
 
-    module: holds no weights, but a digest of the file, which it is known by. prompts, similarity:
-    as of `sentences.Embedder`.
+    module: holds no weights, but a digest of the file, which it is known by. width, prompts,
+    similarity: as of `sentences.Embedder`.
     """
 
     module: torch.nn.Module
@@ -82,6 +82,7 @@ class OnnxEmbedder:
     longest: int
     pooling: str = "mean"
     normalized: bool = True
+    width: int | None = None
     labels: tuple[str, ...] = ()
     answers: Collection[str] = frozenset({"embed"})
     prompts: Prompts = NO_PROMPTS
@@ -89,7 +90,8 @@ class OnnxEmbedder:
     reads: str = field(init=False)
 
     def __post_init__(self) -> None:
-        how = f"{self.session.output} {self.pooling} {self.normalized}{self.prompts.digest}"
+        how = f"{self.session.output} {self.pooling} {self.normalized} {self.width}"
+        how += self.prompts.digest
         self.reads = f"{reads(self.tokenizer, self.longest)} {how}"
 
     def embed(self, inputs: Texts) -> torch.Tensor:
@@ -106,7 +108,8 @@ class OnnxEmbedder:
         found = torch.from_numpy(self.session.run(given))
         if found.dim() == 3:
             found = pooled(found, torch.from_numpy(given["attention_mask"]), self.pooling)
-        return functional.normalize(found, dim=1) if self.normalized else found
+        vectors = functional.normalize(found, dim=1) if self.normalized else found
+        return vectors[:, : self.width]
 
 
 def onnx_embedder(spec: Onnx, kind: str) -> OnnxEmbedder:
@@ -137,6 +140,7 @@ def onnx_embedder(spec: Onnx, kind: str) -> OnnxEmbedder:
         spec.longest,
         spec.pooling or pooling,
         normalized if spec.normalized is None else spec.normalized,
+        told.width if told else None,
         prompts=told.prompts if told else NO_PROMPTS,
         similarity=told.similarity if told else "dot",
     )

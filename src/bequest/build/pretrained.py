@@ -198,7 +198,7 @@ def load(kind: Any, path: str, files: Files, **settings: Any) -> Any:
             if instead.whole:
                 net, found, wrapped = other, instead, wrapped | up
     if not found.whole:
-        raise RequestError(_misplaced(path, found))
+        raise RequestError(_misplaced(path, found, files.family))
     if odd := not_numbers(net):
         what = f"`{path}` holds NaN or infinity in {weights(odd)}"
         raise _wrong(what, "its files may be damaged")
@@ -251,12 +251,16 @@ def _loaded(
     return net, placed(net, info, new_head=new_head)
 
 
-def _misplaced(path: str, found: Placed) -> list[Problem]:
-    """What is wrong with the weights of a model's files."""
+def _misplaced(path: str, found: Placed, family: str) -> list[Problem]:
+    """What is wrong with the weights of a model's files; family: what the model is for."""
     describe = "its config.json must describe the weights beside it"
+    head = "for a new one write `new_head: true`"
+    if family == LANGUAGE:
+        head = "save the whole model; where they are tied, write `tie_word_embeddings: true` into "
+        head += "its config.json"
     wrong = (
         ("lack", found.missing, "", describe),
-        ("lack", found.headless, " of the head", "for a new one write `new_head: true`"),
+        ("lack", found.headless, " of the head", head),
         ("hold", found.unknown, " that the architecture has no place for", describe),
         ("hold", found.shapes, " of another shape than its config.json says", describe),
     )

@@ -79,7 +79,8 @@ class SentenceFiles:
 
     transformer: the folder of the transformer. behind: the modules after it. longest: tokens that
     are read, or None. lower: whether texts are made lower-case first. similarity: how vectors are
-    compared, "cosine" or "dot".
+    compared, "cosine" or "dot". width: how many numbers of a vector are kept, the first; None for
+    all.
     """
 
     transformer: Path
@@ -88,6 +89,7 @@ class SentenceFiles:
     longest: int | None = None
     lower: bool = False
     similarity: str = "cosine"
+    width: int | None = None
 
     @property
     def embeds(self) -> bool:
@@ -131,23 +133,32 @@ def _read(path: str, root: Path) -> SentenceFiles:
     if odd := sorted({one.kind for one in modules[1:]} - {*_BEHIND}):
         what = f"`{path}` changes its vectors by {', '.join(odd)}"
         raise _wrong(what, f"supported are {', '.join(_BEHIND)}")
+    if modules[1:] and _POOLING not in [one.kind for one in modules]:
+        what = f"the modules.json of `{path}` has no {_POOLING}, so that texts get no vector"
+        raise _wrong(what, "save the model with sentence-transformers")
     for one in modules[1:]:
         _check_module(path, one)
     settings = _settings(modules[0].folder)
-    longest = settings.get("max_seq_length")
-    if longest is not None and (type(longest) is not int or longest < 1):
-        what = f"the `max_seq_length` of `{path}` is {str(longest)[:100]}"
-        raise _wrong(what, "it must be a whole number, at least 1")
     about = root / "config_sentence_transformers.json"
     told = read_json(about) if about.is_file() else {}
     return SentenceFiles(
         modules[0].folder,
         tuple(modules[1:]),
         _prompts(path, told),
-        longest,
+        _number(path, settings, "max_seq_length"),
         bool(settings.get("do_lower_case", False)),
         _similarity(path, told),
+        _number(path, told, "truncate_dim"),
     )
+
+
+def _number(path: str, told: Mapping[str, Any], name: str) -> int | None:
+    """A setting that is a whole number from 1 on, or isn't there."""
+    found = told.get(name)
+    if found is None or (type(found) is int and found >= 1):
+        return found
+    what = f"the `{name}` of `{path}` is {str(found)[:100]}"
+    raise _wrong(what, "it must be a whole number, at least 1")
 
 
 def _module(path: str, root: Path, told: Any) -> Behind:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from bequest.build.language import LanguageModel, check_head
+from bequest.build.paths import read_json
 from bequest.build.pretrained import config_of, load, load_beside
 from bequest.build.sentence_files import NO_PROMPTS
 from bequest.build.sentence_modules import behind, lower_case, with_behind
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
     from bequest.build.sentence_files import Prompts
     from bequest.core.live import Texts
 
-# Settings for generating that change which tokens may be written.
-_UNUSED = (
-    "suppress_tokens", "begin_suppress_tokens", "bad_words_ids", "sequence_bias",
-    "forced_bos_token_id", "forced_eos_token_id",
-)  # fmt: skip
+# Settings for generating that change which tokens the likeliest text is made of, and their values
+# that change nothing.
+_UNUSED = {
+    "suppress_tokens": None, "begin_suppress_tokens": None, "bad_words_ids": None,
+    "sequence_bias": None, "forced_bos_token_id": None, "forced_eos_token_id": None,
+    "stop_strings": None, "min_length": 0, "min_new_tokens": 0, "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0, "exponential_decay_length_penalty": None,
+}  # fmt: skip
+_GENERATION = "generation_config.json"
 
 
 @dataclass(eq=False)
@@ -68,6 +73,7 @@ class Embedder:
     module: the encoder, or it and the modules of sentence-transformers behind it.
     pooling: "mean" over tokens, or "first" token; normalized: whether vectors have length 1; both
         are of no account where there are modules behind the encoder.
+    width: how many numbers of a vector are kept, the first; None for all.
     prompts: what is put before texts. similarity: how vectors are compared, "cosine" or "dot".
     files, notes: what it was read from, and what a user should know of how.
     """
@@ -77,6 +83,7 @@ class Embedder:
     longest: int
     pooling: str = "mean"
     normalized: bool = True
+    width: int | None = None
     labels: tuple[str, ...] = ()
     answers: Collection[str] = frozenset({"embed"})
     prompts: Prompts = NO_PROMPTS
@@ -86,14 +93,20 @@ class Embedder:
 
     @cached_property
     def reads(self) -> str:
-        """A digest of how texts become tokens and windows, and what is put before them."""
-        return reads(self.tokenizer, self.longest, self.prompts.digest)
+        """What decides a vector beside weights: tokens, windows, prompts, and what is behind."""
+        how = f"{self.pooling} {self.normalized}"
+        if isinstance(self.module, torch.nn.ModuleDict):
+            how = repr(self.module["behind"])
+        return f"{reads(self.tokenizer, self.longest, self.prompts.digest)} {how} {self.width}"
 
     def embed(self, inputs: Texts) -> torch.Tensor:
         """One vector per text: [batch, width]; what is too long is cut off.
 
         Each text stands behind the prompt for its role.
         """
+        return self._whole(inputs)[:, : self.width]
+
+    def _whole(self, inputs: Texts) -> torch.Tensor:
         before = self.prompts.before_each(inputs)
         whole = [prompt + inputs.whole(row) for row, prompt in enumerate(before)]
         tokens = padded(whole, self.tokenizer, self.longest, self.module)
@@ -132,10 +145,13 @@ def language_model(spec: Hf, files: Files) -> LanguageModel:
         RequestError: it can't be loaded, or its answers can't be taken apart.
     """
     tokenizer = _tokenizer(spec.path, files)
+    of_its_own = not files.gguf and (files.folder / _GENERATION).is_file()
+    if of_its_own:
+        read_json(files.folder / _GENERATION)  # what is damaged, transformers leaves out
     with quiet():
         kind = transformers.AutoModelForCausalLM
         net = load(kind, spec.path, files, dtype=torch.float32).eval()
-    if files.gguf or not (files.folder / "generation_config.json").is_file():
+    if not of_its_own:
         net.generation_config = transformers.GenerationConfig()  # not what the class has as default
     ends = end_tokens(net, tokenizer, {} if files.gguf else config_of(files))
     files.notes.extend(_of_generation(spec, net, tokenizer))
@@ -149,21 +165,28 @@ def end_tokens(net: Any, tokenizer: Any, config: Mapping[str, Any]) -> tuple[int
     """Every token that ends what a model writes: its files may name several.
 
     config: what its config.json says, which counts where generation_config.json names none.
+
+    Raises:
+        RequestError: an `eos_token_id` is no whole number, and no list of such.
     """
     named = _listed(net.generation_config.eos_token_id) or _listed(config.get("eos_token_id"))
     known = net.get_input_embeddings().num_embeddings
     found = dict.fromkeys([*_listed(tokenizer.eos_token_id), *named])
-    return tuple(token for token in found if isinstance(token, int) and 0 <= token < known)
+    return tuple(token for token in found if 0 <= token < known)
 
 
-def _listed(told: Any) -> list[Any]:
-    return told if isinstance(told, list) else [] if told is None else [told]
+def _listed(told: Any) -> list[int]:
+    found = told if isinstance(told, list) else [] if told is None else [told]
+    if odd := [token for token in found if type(token) is not int]:
+        what = f"the `eos_token_id` of the model's files is {str(odd[0])[:100]!r}"
+        raise RequestError(Problem(what, "it must be a whole number, or a list of such", ("path",)))
+    return found
 
 
 def _of_generation(spec: Hf, net: Any, tokenizer: Any) -> Iterator[str]:
     """What is left out of the settings for generating, and of the chat template."""
     told = net.generation_config.to_diff_dict()
-    if odd := [name for name in _UNUSED if told.get(name)]:
+    if odd := [name for name, usual in _UNUSED.items() if told.get(name) not in (None, usual, [])]:
         yield f"its generation_config.json sets {', '.join(odd)}, which are not used"
     if tokenizer.chat_template and not spec.chat:
         yield "its tokenizer has a chat template, which is not used; `chat: true` would use it"
@@ -213,6 +236,7 @@ def embedder(spec: Hf, files: Files) -> Embedder:
         longest,
         pooling,
         normalized,
+        told.width,
         prompts=told.prompts,
         similarity=told.similarity,
     )

@@ -11,7 +11,7 @@ import lzma
 import re
 import zlib
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, count
 from typing import IO, TYPE_CHECKING, Any
 
 from bequest.core.errors import Problem, RequestError
@@ -179,8 +179,18 @@ def delimiter_notes(path: str, delimiter: str, wanted: str | None) -> list[str]:
 
 
 def named(header: Sequence[str]) -> list[str]:
-    """Names without blanks around them, and as pandas calls columns where there is none."""
-    return [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
+    """Names without blanks around them, and as pandas calls columns where there is none.
+
+    A table that pandas wrote, read and wrote again has a column `Unnamed: 0` and one without a
+    name before it, which becomes `Unnamed: 0.1`.
+    """
+    given = [name.strip() for name in header]
+    return [name or _free_name(f"Unnamed: {place}", given) for place, name in enumerate(given)]
+
+
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    numbered = (f"{name}.{number}" for number in count(1))
+    return next(each for each in chain([name], numbered) if each not in taken)
 
 
 def header_of(

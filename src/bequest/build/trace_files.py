@@ -84,6 +84,7 @@ def _table(file: Path, path: str) -> Answers:
                 raise RequestError(Problem(what, 'put lists into quotation marks: "1,2,3"'))
             piece = _piece({k: v for k, v in fields.items() if v is not None}, place, uid)
             pieces.add(uid or f"line {number}", piece)
+    pieces.refuse_windows()
     return Answers(list(pieces.found.values()), pieces.notes(path))
 
 

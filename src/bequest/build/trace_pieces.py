@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 from bequest.core.errors import Problem, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+
+
+_FEWEST = 3  # entries; fewer may be alike by chance
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ class Pieces:
     repeated: int = 0
     joined: int = 0
     _last: dict[str, int] = field(default_factory=dict)
+    _line: Student | None = None
+    _lines: int = 0
+    _overlaps: list[Student] = field(default_factory=list)
 
     def add(self, name: str, piece: Piece) -> None:
         """Put a piece behind what is there of its student.
@@ -73,6 +79,7 @@ class Pieces:
             RequestError: what it repeats is not what came before, or its answers are older.
         """
         before = self.found.get(name)
+        self._compare(piece)
         self._refuse_older(name, piece)
         if before is None:
             if piece.told:
@@ -95,6 +102,31 @@ class Pieces:
             told.append(f"`{path}`: {self.repeated} answers that windows repeat (`selectmasks` -1) "
                         "were read once")  # fmt: skip
         return told
+
+    def refuse_windows(self) -> None:
+        """Refuse a file most of whose lines repeat what the line before says, without masks.
+
+        Such windows would be read as if they followed each other, or as students of their own, and
+        answers would be asked that were told before.
+
+        Raises:
+            RequestError: says where the first one is.
+        """
+        if 2 * len(self._overlaps) <= self._lines:
+            return
+        what = (
+            f"`{self._overlaps[0].place}` begins with answers that end the line before, as "
+            f"{len(self._overlaps)} of {self._lines} lines do: windows that overlap"
+        )
+        fix = "give them with `uid` and `selectmasks`, or the plain file, `test_sequences.csv`"
+        raise RequestError(Problem(what, fix))
+
+    def _compare(self, piece: Piece) -> None:
+        before, self._line = self._line, piece.student
+        self._lines += 1
+        of_one = before is not None and before.uid == piece.student.uid
+        if before and of_one and not piece.told and _overlap(before, piece.student):
+            self._overlaps.append(piece.student)
 
     def _refuse_older(self, name: str, piece: Piece) -> None:
         new = piece.times[piece.told :]
@@ -123,6 +155,25 @@ def _behind(before: Student, piece: Piece) -> Student:
         right=before.right + one.right[told:],
         question=before.question + [start + number for number in one.question[told:]],
     )
+
+
+def _overlap(before: Student, after: Student) -> bool:
+    """Whether one begins with half of itself or more that ends the other, and is no repeat of it.
+
+    Answers that are all alike say nothing.
+    """
+    one, other = _entries(before), _entries(after)
+    return any(
+        one[-size:] == other[:size] and len(set(other[:size])) > 1 for size in _sizes(one, other)
+    )
+
+
+def _sizes(one: list[tuple[str, int]], other: list[tuple[str, int]]) -> Iterator[int]:
+    """How many entries of both may be the same, by the first of them."""
+    least = max(_FEWEST, (len(other) + 1) // 2)
+    for size in range(min(len(one), len(other) - 1), least - 1, -1):
+        if one[-size] == other[0]:
+            yield size
 
 
 def _entries(one: Student) -> list[tuple[str, int]]:

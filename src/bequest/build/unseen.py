@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bequest.core.live import SplitName
 
 _NAMED = 5
+_ENOUGH = 10  # samples of one label, below it chance may do it
 _ASKED: tuple[SplitName, ...] = ("validation", "test")
 
 
@@ -39,6 +40,21 @@ def refuse_unseen(pool: Pool, sides: Sides, labels: Sequence[str], settings: Spl
     ]
     if problems:
         raise RequestError(problems)
+
+
+def single_label_notes(pool: Pool, sides: Sides, labels: Sequence[str]) -> list[str]:
+    """Notes on sides in files of their own whose samples all have one label, though others exist.
+
+    Such labels may be withheld, too: some publish 0 for all of them.
+    """
+    notes = []
+    for side in (each for each in _ASKED if each in sides):
+        own = pool.targets[sides[side]]
+        brought = (pool.side[sides[side]] == SIDES.index(side)).all()
+        if brought and len(own) >= _ENOUGH and len(np.unique(own)) == 1:
+            told = f"every sample of {side} has the label `{labels[own[0]]}`"
+            notes.append(f"{told}: if it stands for withheld labels, leave the {side} data out")
+    return notes
 
 
 def _without_labels(pool: Pool, settings: SplitSettings) -> Iterator[Problem]:
@@ -81,15 +97,20 @@ def _problem(
 
 def _meant(label: str, known: Sequence[str]) -> str:
     """The known label that is the same but for its case or way of writing a number, or is close."""
-    same = (one for one in known if _plain(one) == _plain(label))
-    return next(same, "") or did_you_mean(label, known)
+    same = next((one for one in known if _plain(one) == _plain(label)), "")
+    return same or ("" if _is_number(label) else did_you_mean(label, known))
 
 
 def _plain(label: str) -> str:
+    return f"{float(label):g}" if _is_number(label) else label.casefold().strip()
+
+
+def _is_number(label: str) -> bool:
     try:
-        return f"{float(label):g}"
+        float(label)
     except ValueError:
-        return label.casefold().strip()
+        return False
+    return True
 
 
 def _drawn_apart(pool: Pool, labels: Sequence[str], settings: SplitSettings) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from bequest.core.errors import Problem, RequestError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from bequest.store.tensor_header import Entry
 
 _SHOWN = 5
+_PART = re.compile(r"-[0-9]+-of-[0-9]+[.]safetensors$")
 _WEIGHTS = {"F16", "BF16", "F32", "F64"}
 _NO_WEIGHTS = {"BOOL", "I32", "I64"}  # of masks, positions and counts
 
@@ -37,7 +39,9 @@ def weight_files(path: str, folder: Path) -> stored.WeightFiles:
     names = [file.name for file in found.files]
     if not found.index and names != [SINGLE]:
         what = f"`{path}` has neither {SINGLE} nor {INDEX}, but {some(names)}"
-        raise _wrong(what, f"rename the file with the weights to {SINGLE}")
+        whole = f"rename the file with the weights to {SINGLE}"
+        parts = all(_PART.search(name) for name in names)
+        raise _wrong(what, "copy or fetch the whole model again" if parts else whole)
     return found
 
 

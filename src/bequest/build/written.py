@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from unicodedata import decimal
 
 from bequest.core.errors import Problem, RequestError
 
@@ -29,8 +30,10 @@ _MONEY = "$€£¥₹"
 _NEARLY = re.compile(
     rf"[-+(]?[{_MONEY}]?\s*"
     r"(?:[0-9]{1,3}(?:[.,'’ \u00a0\u202f_][0-9]{3})+(?:[.,][0-9]+)?|[0-9]*[.,]?[0-9]+)"
-    rf"\s*[%‰{_MONEY}]?\)?"
+    rf"(?:[dD][+-][0-9]+)?\s*[%‰{_MONEY}]?[-)]?"
 )
+# Signs beyond ASCII that stand in numbers, beside the digits of other scripts.
+_SIGNS = str.maketrans("−‐‑–＋﹣－٫٬．，", "----+--.,.,")
 _FIX = "write plain numbers such as 1234.5, and nothing where one is missing"
 
 
@@ -130,4 +133,12 @@ def _kind(found: Written, value: str) -> Counter[str]:
         return found.points
     if _COMMA.fullmatch(value):
         return found.commas
-    return found.nearly if _NEARLY.fullmatch(value) else found.words
+    return found.nearly if _is_nearly(value) else found.words
+
+
+def _is_nearly(value: str) -> bool:
+    """Whether it would be a number with fewer signs, or with digits and signs of ASCII."""
+    if value.isascii():
+        return bool(_NEARLY.fullmatch(value))
+    plain = "".join(str(decimal(sign, sign)) for sign in value.translate(_SIGNS))
+    return any(form.fullmatch(plain) for form in (_NUMBER, _COMMA, _NEARLY))

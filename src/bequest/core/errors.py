@@ -111,7 +111,19 @@ class RunError(BequestError):
 
 
 class NotFinite(RunError):
-    """A loss became NaN or infinite."""
+    """A loss became NaN or infinite.
+
+    told: what happened; advice: what usually helps, where nothing else is known to be the cause.
+    """
+
+    def __init__(self, told: str, advice: str = "") -> None:
+        super().__init__(f"{told}; {advice}" if advice else told)
+        self.told, self.advice = told, advice
+
+    def beside(self, others: Sequence[str]) -> NotFinite:
+        """The same with what else was seen, which may be the cause, before the advice."""
+        advice = f"if that is meant, {self.advice}" if others and self.advice else self.advice
+        return NotFinite("; ".join([self.told, *others]), advice)
 
 
 class ReplayDiverged(RunError):

@@ -238,7 +238,7 @@ class Bench:
             try:
                 fitted = fit.run()
             except NotFinite as error:
-                raise NotFinite("; ".join([str(error), *self._infinite])) from error
+                raise error.beside(self._infinite) from error
             record = {
                 "steps": fitted.steps,
                 "curves": fitted.curves,

@@ -66,12 +66,14 @@ def held(modules: Mapping[str, torch.nn.Module]) -> dict[str, torch.Tensor]:
 def odd_answers(models: Mapping[str, Any], batch: Any) -> str:
     """Which of these models answers a batch with what is no finite number; empty if none.
 
-    Only models that answer by logits can be asked.
+    Only models that answer by logits or predict numbers can be asked.
     """
     for name, model in models.items():
-        if isinstance(batch, Batch) and hasattr(model, "logits"):
+        ask = getattr(model, "logits", None) or getattr(model, "predict", None)
+        if isinstance(batch, Batch) and ask:
             with torch.no_grad():
-                sick = int((~model.logits(batch.inputs).isfinite()).any(dim=1).sum())
+                answers = ask(batch.inputs).reshape(len(batch.ids), -1)
+                sick = int((~answers.isfinite()).any(dim=1).sum())
             if sick:
                 whose = f"`{name}`" if name else "the model that learns"
                 return f"{whose} answers NaN, ∞ or −∞ for {sick} of {len(batch.ids)} samples"

@@ -204,6 +204,6 @@ def _not_finite(name: str, values: torch.Tensor, first: int) -> NotFinite:
         return NotFinite(f"loss term `{name}` became too large to be averaged by step {first}")
     at = int(odd[0])
     return NotFinite(
-        f"loss term `{name}` became {float(values[at])} at step {first + at}; try a lower "
-        "fit.optimizer.lr or set fit.clip_norm"
+        f"loss term `{name}` became {float(values[at])} at step {first + at}",
+        "try a lower fit.optimizer.lr or set fit.clip_norm",
     )

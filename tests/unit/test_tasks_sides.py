@@ -113,16 +113,28 @@ def test_groups_of_the_test_leave_training():
 
 def test_too_few_samples_are_refused():
     with pytest.raises(RequestError, match=r"no sample is left for test; .* 2 different"):
-        divide(pool([1, 2]), SplitSettings(test=0.001))
+        divide(pool([1, 2]), SplitSettings(test=0.0001))
 
 
 def test_another_seed_is_named_that_gives_every_side_a_sample():
-    samples, shares = pool(scattered(4, 1)), SplitSettings(validation=0, test=0.05)
+    samples, shares = pool(scattered(4, 1)), SplitSettings(validation=0, test=0.05, split_seed=0)
     with pytest.raises(RequestError, match="no sample is left for test") as refused:
         divide(samples, shares)
     seed = int(re.search(r"`split_seed: ([0-9]+)`", str(refused.value))[1])
     sides, _ = divide(samples, shares.model_copy(update={"split_seed": seed}))
     assert all(len(rows) for rows in sides.values())
+
+
+def test_where_no_seed_was_named_few_samples_are_drawn_again_with_a_note():
+    samples, shares = pool(scattered(4, 1)), SplitSettings(validation=0, test=0.05)
+    sides, (note,) = divide(samples, shares)
+    assert all(len(rows) for rows in sides.values())
+    assert note.startswith("no sample fell on test, so the sides were drawn again: write `split_se")
+    seed = int(re.search(r"`split_seed: ([0-9]+)`", note)[1])
+    named, _ = divide(samples, shares.model_copy(update={"split_seed": seed}))
+    assert {side: rows.tolist() for side, rows in named.items()} == {
+        side: rows.tolist() for side, rows in sides.items()
+    }
 
 
 def test_a_validation_side_that_no_sample_falls_on_is_left_out():

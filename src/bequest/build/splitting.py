@@ -96,23 +96,36 @@ def divide(pool: Pool, settings: SplitSettings) -> tuple[Sides, list[str]]:
     Repeated samples stay once, at the latest side of train, validation, test: so a test set
     stays whole and training loses what it shares with it. A side that the data don't bring is
     drawn from the training samples; a drawn validation side that no sample falls on is left out.
+    Of few samples none may fall on a side: then, and where nobody named the seed, the first under
+    which the sides are usable is taken, and a note says so.
 
     Raises:
         RequestError: a side would be empty.
     """
     sides, notes = _divided(pool, settings)
-    if empty := [name for name, rows in sides.items() if not len(rows)]:
-        groups = "" if pool.group is None else f" in {len(np.unique(pool.group))} groups"
-        count = len(np.unique(pool.ids))
-        what = f"no sample is left for {' and '.join(empty)}"
-        raise RequestError(
-            Problem(
-                f"{what}; there are {count} different samples{groups}",
-                other_seed(pool, settings) or "give more data, or other shares",
-                (empty[0],) if empty[0] != "train" else (),
-            )
-        )
+    empty = [name for name, rows in sides.items() if not len(rows)]
+    if empty and "split_seed" not in settings.model_fields_set:
+        seed = _usable_seed(pool, settings)
+        if seed is not None:
+            sides, notes = _divided(pool, settings.model_copy(update={"split_seed": seed}))
+            told = f"no sample fell on {' and '.join(empty)}, so the sides were drawn again"
+            return sides, [*notes, f"{told}: write `split_seed: {seed}` to keep them as data grow"]
+    if empty:
+        raise _nothing_left(empty, pool, settings)
     return sides, notes
+
+
+def _nothing_left(empty: Sequence[str], pool: Pool, settings: SplitSettings) -> RequestError:
+    groups = "" if pool.group is None else f" in {len(np.unique(pool.group))} groups"
+    count = len(np.unique(pool.ids))
+    what = f"no sample is left for {' and '.join(empty)}"
+    return RequestError(
+        Problem(
+            f"{what}; there are {count} different samples{groups}",
+            other_seed(pool, settings) or "give more data, or other shares",
+            (empty[0],) if empty[0] != "train" else (),
+        )
+    )
 
 
 def unseen(pool: Pool, sides: Sides, side: SplitName) -> NDArray[np.int64]:
@@ -126,13 +139,18 @@ def other_seed(pool: Pool, settings: SplitSettings) -> str:
 
     Empty where none is found.
     """
+    seed = _usable_seed(pool, settings)
+    return "" if seed is None else f"draw other sides with `split_seed: {seed}`, or other shares"
+
+
+def _usable_seed(pool: Pool, settings: SplitSettings) -> int | None:
     if not _wanted(pool, settings):
-        return ""
+        return None
     for seed in range(min(_SEEDS, _SAMPLES // max(1, len(pool.ids)))):
         sides, _ = _divided(pool, settings.model_copy(update={"split_seed": seed}))
         if all(len(rows) and not len(unseen(pool, sides, side)) for side, rows in sides.items()):
-            return f"draw other sides with `split_seed: {seed}`, or with other shares"
-    return ""
+            return seed
+    return None
 
 
 def _divided(pool: Pool, settings: SplitSettings) -> tuple[Sides, list[str]]:

@@ -147,6 +147,7 @@ def run(folder):
                 "accuracy(wine) >= 0",
                 "calibration_error(wine) <= 9",
                 "negative_flips(wine) @ distil vs teach <= 1",
+                "accuracy(wine) vs baseline >= -1",
             ],
             found,
         )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LARGEST = 1 << 30  # bytes of one file or folder; more is not read into memory
 LONGEST_LINE = 1 << 24
+_PIECE = 1 << 20  # characters that are read together
 _TABLES = (".csv", ".tsv", ".tab")
 _RECORDS = (".jsonl", ".json", *_TABLES)
 _ANY: Mapping[str, str] = {}
@@ -200,10 +201,17 @@ def _hidden(file: Path, folder: Path) -> bool:
 
 def _read(file: Path) -> str:
     with opened(file, newline=None) as lines:
-        text = lines.read(LARGEST + 1)
-    if len(text) > LARGEST:
-        raise RequestError(Problem(f"`{file}` is over {LARGEST >> 30} GiB when unpacked"))
-    return text
+        return _rest(str(file), lines)
+
+
+def _rest(path: str, lines: Any) -> str:
+    """What is left of an open file, piece by piece: memory for all that may come is never asked."""
+    pieces, size = [], 0
+    while piece := lines.read(_PIECE):
+        pieces.append(piece)
+        if (size := size + len(piece)) > LARGEST:
+            raise RequestError(Problem(f"`{path}` is over {LARGEST >> 30} GiB when unpacked"))
+    return "".join(pieces)
 
 
 def _json_lines(path: str, lines: Any) -> Iterator[Record]:
@@ -212,7 +220,7 @@ def _json_lines(path: str, lines: Any) -> Iterator[Record]:
         number += 1
         place = f"{path}:{number}"
         if not begun and line.lstrip().startswith("["):
-            yield from _json_list(path, line + lines.read(LARGEST))
+            yield from _json_list(path, line + _rest(path, lines))
             return
         if len(line) > LONGEST_LINE:
             raise RequestError(Problem(f"`{place}` is over {LONGEST_LINE >> 20} MiB long"))

@@ -8,7 +8,7 @@ import numpy as np
 
 from bequest.build.classification import Classification, fingerprint
 from bequest.build.lookalikes import lookalike_notes
-from bequest.build.splitting import divide, group_ids
+from bequest.build.splitting import divide
 from bequest.build.unseen import refuse_unseen, single_label_notes
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Split
@@ -54,7 +54,7 @@ def assemble(
     if unlabelled is not None:
         more["unlabelled"] = _only_there(unlabelled, pool) + len(pool.ids)
     inputs, done = prepare({**sides, **more})
-    splits = {side: _split(pool, rows, inputs[side]) for side, rows in sides.items()}
+    splits = {side: pool.split(rows, inputs[side]) for side, rows in sides.items()}
     found = [*found, *alike, *single_label_notes(pool, sides, labels)]
     if unlabelled is not None:
         ids = unlabelled[more["unlabelled"] - len(pool.ids)]
@@ -102,13 +102,6 @@ def _only_there(unlabelled: NDArray[np.int64], pool: Pool) -> NDArray[np.int64]:
         what = "every row has a label, or the values of one that has"
         raise RequestError(Problem(what, "leave `unlabelled` out", ("unlabelled",)))
     return rows
-
-
-def _split(pool: Pool, rows: NDArray[np.int64], inputs: Inputs) -> Split:
-    if pool.group is None:
-        return Split(inputs, pool.targets[rows], pool.ids[rows])
-    group = pool.group[rows]
-    return Split(inputs, pool.targets[rows], pool.ids[rows], group_ids(group), group)
 
 
 def _untrained(targets: NDArray[np.int64], sides: Sides, labels: tuple[str, ...]) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from bequest.build.answered import refuse_nan
 from bequest.build.batches import by_length
 from bequest.build.model import align
-from bequest.build.showing import features, passage, picture
+from bequest.build.showing import features, passage, picture, rows_of
 from bequest.core.errors import Problem, RequestError
 from bequest.core.live import Texts
 from bequest.core.outcomes import Outcomes
@@ -37,8 +37,6 @@ _DTYPES = {
     "label": np.int32,
     "log_odds": np.float32,
 }
-
-
 _FALLING = str.maketrans("0123456789", "9876543210")  # -2 stands before -1
 
 
@@ -65,8 +63,8 @@ class Classification:
 
         Columns: `correct` (0 or 1), `nll` (nats), `confidence` (probability of the predicted
         label), `predicted` and `label` (indices into `labels`); of two labels also `log_odds` of
-        the second. A model that can adapt is given
-        all test inputs, without labels, first. Batches of texts are cut by length instead.
+        the second. A model that can adapt is given all test inputs, without labels, first.
+        Batches of texts are cut by length instead.
 
         Raises:
             RequestError: the model doesn't know all labels of the task.
@@ -93,9 +91,7 @@ class Classification:
     def exhibit(self, ids: NDArray[np.int64]) -> list[dict[str, Any]]:
         """The test samples of these ids, as pictures or named values; see `core.live.Showing`."""
         test = self.splits["test"]
-        position = {sample: row for row, sample in enumerate(test.ids.tolist())}
-        rows = np.array([position[sample] for sample in ids.tolist()], np.int64)
-        found = test.inputs[rows]
+        found = test.inputs[rows_of(test, ids)]
         if isinstance(found, Texts):
             return [passage(found.whole(number)) for number in range(len(found))]
         if self.kind == "image" and len(self.shape) == 3:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bequest.build.answered import refuse_nan
 from bequest.build.classification import answering, as_inputs, device_of, fingerprint
-from bequest.build.showing import features
-from bequest.build.splitting import divide, group_ids
+from bequest.build.showing import features, rows_of
+from bequest.build.splitting import divide
 from bequest.core.errors import Problem, RequestError
-from bequest.core.live import Split, Target
+from bequest.core.live import Target
 from bequest.core.outcomes import Outcomes
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bequest.build.assemble import Prepared, Sides
     from bequest.build.settings import SplitSettings
     from bequest.build.splitting import Pool
-    from bequest.core.live import Model, Purpose, SplitName
+    from bequest.core.live import Model, Purpose, Split, SplitName
 
     Numbers = NDArray[np.float64]
 
@@ -71,9 +71,8 @@ class Regression:
     def exhibit(self, ids: NDArray[np.int64]) -> list[dict[str, Any]]:
         """The test samples of these ids as named values; see `core.live.Showing`."""
         test = self.splits["test"]
-        position = {sample: row for row, sample in enumerate(test.ids.tolist())}
-        rows = np.array([position[sample] for sample in ids.tolist()], np.int64)
-        return [features(sample, self.preparation) for sample in test.inputs[rows]]
+        found = test.inputs[rows_of(test, ids)]
+        return [features(sample, self.preparation) for sample in found]
 
 
 def regression(
@@ -95,7 +94,10 @@ def regression(
     """
     sides, found = divide(pool, settings)
     inputs, done = prepare(sides)
-    splits = {side: _split(pool, rows, inputs[side], values) for side, rows in sides.items()}
+    splits = {
+        side: replace(pool.split(rows, inputs[side]), targets=None, values=values[rows])
+        for side, rows in sides.items()
+    }
     about = _target(target, values_of(splits["train"]))
     asked = {"kind": "features", "target": about._asdict(), **done}
     return Regression(
@@ -123,14 +125,6 @@ def _predicted(model: Any, inputs: Any) -> Numbers:
     asked = as_inputs(inputs, device_of(model.module))
     found: Numbers = model.predict(asked).reshape(len(inputs)).double().cpu().numpy()
     return found
-
-
-def _split(pool: Pool, rows: NDArray[np.int64], inputs: Any, values: Numbers) -> Split:
-    group = unit = None
-    if pool.group is not None:
-        group = pool.group[rows]
-        unit = group_ids(group)
-    return Split(inputs, None, pool.ids[rows], unit, group, values[rows])
 
 
 def _target(name: str, train: Numbers) -> Target:

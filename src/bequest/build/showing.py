@@ -23,6 +23,12 @@ _ROUNDING = 1e-6
 _NOTHING: Mapping[str, Any] = {}
 
 
+def rows_of(split: Split, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows of a split that have these content ids, in the order of the ids."""
+    position = {sample: row for row, sample in enumerate(split.ids.tolist())}
+    return np.array([position[sample] for sample in ids.tolist()], np.int64)
+
+
 def picture(sample: NDArray[Any]) -> dict[str, Any]:
     """An image [channels, height, width] as a PNG of at most 64 × 64 pixels.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import numpy as np
 
 from bequest.core.errors import Problem, RequestError
+from bequest.core.live import Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bequest.build.settings import SplitSettings
-    from bequest.core.live import SplitName
+    from bequest.core.live import Inputs, SplitName
 
     Sides = dict[SplitName, NDArray[np.int64]]
 
@@ -55,6 +56,12 @@ class Pool:
         """The samples at `rows`."""
         group = None if self.group is None else self.group[rows]
         return Pool(self.ids[rows], self.targets[rows], self.side[rows], group)
+
+    def split(self, rows: NDArray[np.int64], inputs: Inputs) -> Split:
+        """One side of a task: the samples at `rows`, whose inputs are prepared."""
+        group = None if self.group is None else self.group[rows]
+        unit = None if group is None else group_ids(group)
+        return Split(inputs, self.targets[rows], self.ids[rows], unit, group)
 
 
 def content_ids(samples: Iterable[bytes]) -> NDArray[np.int64]:
